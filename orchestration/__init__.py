@@ -1,0 +1,1 @@
+"""What runs when, on which data, and what may be promoted."""
