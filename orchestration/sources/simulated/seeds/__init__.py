@@ -1,0 +1,1 @@
+"""Hand-written words and sentences of the simulated world."""
