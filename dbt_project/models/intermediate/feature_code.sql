@@ -1,0 +1,4 @@
+-- depends_on: {{ ref('post_texts') }}
+-- depends_on: {{ ref('post_daily') }}
+-- depends_on: {{ ref('user_daily') }}
+select '{{ env_var("TIDEGATE_DBT_CODE") }}' as code

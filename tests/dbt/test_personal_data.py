@@ -1,0 +1,128 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.dbt.project import World
+
+
+def cleaned(world: World, *texts: str) -> list[str | None]:
+    """Texts as post_texts has them, in order."""
+    world.emptied()
+    for number, text in enumerate(texts):
+        world.connection.execute(
+            "insert into lake.raw.posts (post_id, created_at, text, _row_hash, _load_seq) values (?, now(), ?, ?, 1)",
+            [str(number), text, str(number)],
+        )
+    for model in world.project.models:
+        if model.relation.endswith(("stg_post_versions", "post_texts")):
+            world.build_model(model)
+    return [
+        text
+        for (text,) in world.rows("select text from lake.intermediate.post_texts order by version_id::int")
+    ]
+
+
+EMAILS = [
+    ("write to ann.lee+x@mail.example.co.uk, please", "write to <email>, please"),
+    ("邮箱：zhang_san@163.com。谢谢", "邮箱：<email>。谢谢"),
+    ("联系ｚｈａｎｇ＠ｑｑ．ｃｏｍ", "联系<email>"),
+    ("ann[at]example[dot]com", "<email>"),
+    ("ann (at) example.com", "<email>"),
+    ("ann【at】example．com", "<email>"),
+    ("ann at example dot com", "<email>"),
+    ("我的邮箱 12345#qq.com", "我的邮箱 <email>"),
+    ("a@b.cn,c@d.cn", "<email>,<email>"),
+    ("mailto:a@b.cn", "mailto:<email>"),
+]
+PHONES = [
+    ("call 138-1234-5678 now", "call <phone> now"),
+    ("电话13812345678。", "电话<phone>。"),
+    ("手机：１３８１２３４５６７８", "手机：<phone>"),
+    ("＋８６　１３８　１２３４　５６７８", "<phone>"),
+    ("(+86)13812345678", "<phone>"),
+    ("13812345678 13912345679 13712345670", "<phone> <phone> <phone>"),
+    ("wechat13812345678abc", "wechat<phone>abc"),
+    ("010-88886666转123", "<phone>转123"),
+    ("（0571）88886666", "<phone>"),
+    ("0571－88886666", "<phone>"),
+    ("400-820-8820", "<phone>"),
+    ("(415) 555-0132", "<phone>"),
+    ("415-555-0132 or 415.555.0133", "<phone> or <phone>"),
+    ("+1 415 555 0132", "<phone>"),
+    ("+44 20 7946 0958", "<phone>"),
+    ("+8613812345678", "<phone>"),
+    ("4155550132", "<phone>"),
+]
+NUMBERS = [
+    ("id 11010519491231002X", "id <id>"),
+    ("身份证号110105194912310021！", "身份证号<id>！"),
+    ("身份证１１０１０５１９４９１２３１００２Ｘ", "身份证<id>"),
+    ("110105 19491231 0021", "<id>"),
+    ("SSN 078-05-1120", "SSN <id>"),
+    ("my ssn is 078051120", "my ssn is <id>"),
+    ("card 4111 1111 1111 1111", "card <card>"),
+    ("4111-1111-1111-1111,4111111111111111", "<card>,<card>"),
+    ("卡号6222021234567890123", "卡号<card>"),
+    ("卡号 6222 0212 3456 7890 123", "卡号 <card>"),
+    ("4111－1111－1111－1111", "<card>"),
+    ("amex 3782 822463 10005", "amex <card>"),
+    ("4222222222222", "<card>"),
+]
+MENTIONS = [
+    ("hi @ann_lee, ok", "hi @user, ok"),
+    ("转发 ＠小明：好", "转发 @user：好"),
+    ("//@小红:好//@小明:真好", "//@user:好//@user:真好"),
+    ("@ann@mastodon.social says", "@user says"),
+]
+PLAIN = [
+    "In 2024 we sold 1,250,000 units for $3.50 each, up 12.5%.",
+    "2024-03-01 12:30:45",
+    "北京时间2024年3月1日12:30，气温零下10度！",
+    "#topic #another one, look at this",
+    "score 3-2, 10-20-30, 1.5.2",
+    "look @ this",
+    "👩\u200d👩\u200d👧 family",
+    "版本1.10.3 价格￥1999",
+]
+
+
+@pytest.mark.parametrize(
+    "kind", [EMAILS, PHONES, NUMBERS, MENTIONS], ids=["emails", "phones", "numbers", "mentions"]
+)
+def test_personal_data_is_masked_in_the_usual_writing_of_both_languages(
+    world: World, kind: list[tuple[str, str]]
+) -> None:
+    assert cleaned(world, *[text for text, _ in kind]) == [masked for _, masked in kind]
+
+
+def test_what_is_no_personal_data_stays(world: World) -> None:
+    assert cleaned(world, *PLAIN) == PLAIN
+
+
+def test_a_number_hidden_by_invisible_signs_is_masked(world: World) -> None:
+    assert cleaned(world, "138\u200b1234\u200d5678", "ann\u2060@example.com") == ["<phone>", "<email>"]
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    before=st.text(max_size=20),
+    after=st.text(max_size=20),
+    secret=st.sampled_from(
+        ["ann.lee@example.com", "13812345678", "4111 1111 1111 1111", "11010519491231002X"]
+    ),
+)
+def test_no_surroundings_keep_personal_data_from_being_masked(
+    world: World, before: str, after: str, secret: str
+) -> None:
+    # Letters and digits that touch it make it another address or number.
+    (text,) = cleaned(world, f"{before} | {secret} | {after}")
+    assert text is not None
+    assert secret not in text
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.text(max_size=60))
+def test_cleaning_a_clean_text_changes_nothing(world: World, text: str) -> None:
+    (once,) = cleaned(world, text)
+    if once is not None:
+        assert cleaned(world, once) == [once]
