@@ -1,0 +1,1 @@
+"""Contracts (Great Expectations) and drift (Evidently) as pure functions over Arrow tables."""
