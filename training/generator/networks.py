@@ -1,0 +1,115 @@
+"""Two networks with one interface: tokens in, a hidden vector a position out; logits are a separate, dearer step.
+
+Neither knows of text, n-grams or files. Both carry a state from one call to the next, so that reading a text in pieces
+gives what reading it at once gives.
+"""
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from training.generator.config import LstmConfig, TransformerConfig
+
+State = Any
+"""What a network remembers of the tokens read so far; None at the beginning."""
+
+
+class Network(nn.Module):
+    """A next-token model over `vocabulary` ids."""
+
+    vocabulary: int
+    width: int
+    """Size of a hidden vector."""
+    context: int | None
+    """Most tokens that one call and its state may cover; None: any number."""
+
+    @abstractmethod
+    def forward(self, tokens: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
+        """Hidden vectors, float32 [rows, tokens, width], after each of `tokens` (int64 [rows, tokens]); new state."""
+
+    @abstractmethod
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Scores of the next token, float32 [..., vocabulary]."""
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """For AdamW: matrices decay, vectors do not."""
+        matrices = [p for p in self.parameters() if p.dim() > 1]
+        vectors = [p for p in self.parameters() if p.dim() <= 1]
+        return [
+            {"params": matrices, "weight_decay": weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+
+
+class RecurrentNetwork(Network):
+    """LSTM whose output goes through a projection back to the token vectors (Inan et al. 2017: tied embeddings)."""
+
+    context = None
+
+    def __init__(self, vocabulary: int, config: LstmConfig) -> None:
+        super().__init__()
+        self.vocabulary, self.width = vocabulary, config.width
+        self.embedding = nn.Embedding(vocabulary, config.embedding)
+        nn.init.normal_(self.embedding.weight, std=0.05)
+        self.lstm = nn.LSTM(
+            config.embedding,
+            config.width,
+            config.layers,
+            batch_first=True,
+            dropout=config.dropout if config.layers > 1 else 0.0,
+        )
+        for name, parameter in self.lstm.named_parameters():
+            if name.startswith("bias_ih"):
+                # A forget gate that begins open lets gradients reach far back (Jozefowicz et al. 2015).
+                nn.init.ones_(parameter.data[config.width : 2 * config.width])
+        self.projection = nn.Linear(config.width, config.embedding)
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, tokens: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
+        """See `Network`."""
+        hidden, state = self.lstm(self.dropout(self.embedding(tokens)), state)
+        return hidden, state
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """See `Network`."""
+        return functional.linear(self.projection(self.dropout(hidden)), self.embedding.weight, self.bias)
+
+
+class TransformerNetwork(Network):
+    """A small Llama from scratch: pre-norm RMSNorm, rotary positions, gated feed-forward, tied embeddings."""
+
+    def __init__(self, vocabulary: int, config: TransformerConfig) -> None:
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        super().__init__()
+        self.vocabulary, self.width, self.context = vocabulary, config.width, config.row_tokens
+        llama = LlamaConfig(
+            vocab_size=vocabulary,
+            hidden_size=config.width,
+            intermediate_size=config.feed_forward,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.heads,
+            max_position_embeddings=config.row_tokens,
+            attention_dropout=config.dropout,
+            initializer_range=config.initial_std,
+            tie_word_embeddings=True,
+            bos_token_id=0,
+            eos_token_id=0,
+            pad_token_id=None,
+            dtype=torch.float32,
+        )
+        self.llama = LlamaForCausalLM(llama).to(torch.float32)
+
+    def forward(self, tokens: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
+        """See `Network`. In training mode there is no state: rows stand alone."""
+        output = self.llama.model(input_ids=tokens, past_key_values=state, use_cache=not self.training)
+        return output.last_hidden_state, output.past_key_values
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """See `Network`."""
+        return self.llama.lm_head(hidden)

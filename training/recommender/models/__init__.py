@@ -1,0 +1,1 @@
+"""The models, from the cheapest to the one that blends them all."""

@@ -1,0 +1,102 @@
+"""Figures and texts of a training cycle. matplotlib is imported when a figure is drawn."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from training.recommender.evaluate import SLICES, Difference
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_BLUE, _ORANGE, _GREY = "#3366aa", "#cc6633", "#999999"
+
+
+def _figure(width: float, height: float) -> tuple["Figure", Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def loss_curves(name: str, curves: Sequence[dict[str, float]]) -> "Figure":
+    """Training and validation loss by epoch, and the validation NDCG on a second axis."""
+    figure, axes = _figure(7, 4)
+    for key, colour in (("train/loss", _BLUE), ("validation/loss", _ORANGE)):
+        points = [(entry["step"], entry[key]) for entry in curves if key in entry]
+        axes.plot(*zip(*points, strict=True), marker="o", color=colour, label=key) if points else None
+    axes.set(xlabel="epoch", ylabel="cross-entropy, nats", title=f"{name}: loss")
+    second = axes.twinx()
+    points = [(entry["step"], entry["sample/ndcg_at_10"]) for entry in curves]
+    second.plot(*zip(*points, strict=True), marker=".", color=_GREY, label="validation NDCG@10 (sample)")
+    second.set_ylabel("NDCG@10")
+    lines = [*axes.get_lines(), *second.get_lines()]
+    axes.legend(lines, [str(line.get_label()) for line in lines], loc="center right")
+    return figure
+
+
+def metric_by_model(metrics: dict[str, dict[str, float]], metric: str) -> "Figure":
+    """One metric of every model with its 95 % interval, cheapest model on top."""
+    figure, axes = _figure(7, 0.6 * len(metrics) + 1.4)
+    names = list(metrics)
+    for row, name in enumerate(names):
+        mean, low, high = (metrics[name][f"{metric}{end}"] for end in ("", "_low", "_high"))
+        axes.errorbar(mean, row, xerr=[[mean - low], [high - mean]], fmt="o", color=_BLUE, capsize=4)
+        axes.annotate(f"{mean:.4f}", (mean, row), xytext=(0, 7), textcoords="offset points", ha="center")
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.margins(y=0.25)
+    axes.set(xlabel=metric, title=f"{metric}, 95 % interval over users")
+    return figure
+
+
+def metric_by_slice(name: str, metrics: dict[str, float], metric: str) -> "Figure":
+    """One metric of one model in every slice."""
+    found = [
+        (f"{kind} / {key.rsplit('/', 1)[1]}", value)
+        for kind in SLICES
+        for key, value in metrics.items()
+        if key.startswith(f"{metric}/{kind}/")
+    ]
+    figure, axes = _figure(7, 0.32 * len(found) + 1.4)
+    axes.barh([label for label, _ in found], [value for _, value in found], color=_BLUE)
+    axes.axvline(metrics[metric], color=_ORANGE, label="all events")
+    axes.invert_yaxis()
+    axes.set(xlabel=metric, title=f"{name}: {metric} by slice")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def weights_figure(weights: dict[str, float]) -> "Figure":
+    """The blend's weights, in log-odds per unit of the feature."""
+    figure, axes = _figure(7, 0.28 * len(weights) + 1.2)
+    axes.barh(list(weights), list(weights.values()), color=_BLUE)
+    axes.axvline(0.0, color=_GREY)
+    axes.invert_yaxis()
+    axes.set(xlabel="log-odds per unit", title="blend: weights")
+    return figure
+
+
+def comparison(
+    metrics: dict[str, dict[str, float]], differences: dict[str, Difference], best: str, notes: Sequence[str]
+) -> str:
+    """The markdown table of a cycle: every model on the test window, and its paired difference to popularity."""
+    rows = [
+        "| model | NDCG@10 (95 %) | minus popularity (95 %, paired) | recall@10 | MRR | coverage@10 | validation |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, values in metrics.items():
+        gap = differences[name]
+        rows.append(
+            f"| {'**' + name + '**' if name == best else name} "
+            f"| {values['test/ndcg_at_10']:.4f} [{values['test/ndcg_at_10_low']:.4f}, "
+            f"{values['test/ndcg_at_10_high']:.4f}] "
+            f"| {gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}] "
+            f"| {values['test/recall_at_10']:.4f} | {values['test/mrr']:.4f} "
+            f"| {values['test/coverage_at_10']:.3f} | {values['validation/ndcg_at_10']:.4f} |"
+        )
+    text = (
+        "Full ranking among all posts known at the refresh before each event; posts acted on or hidden before and the\n"
+        "user's own are left out; ties get the mean rank; intervals resample users. `validation` is NDCG@10 there. In\n"
+        "bold: chosen on the validation window, the cheapest model within one standard error of the best.\n"
+    )
+    return "\n".join([*rows, "", text, *(f"- {note}" for note in notes), ""])

@@ -1,0 +1,55 @@
+"""Scoring a bundle on a window it has not learned from: what the gate compares champions and candidates by."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+
+from training.bundle import Bundle, BundleError
+from training.recommender.data import RecommenderTables
+from training.recommender.evaluate import slices_of
+from training.recommender.models.registry import read_model
+from training.recommender.ranking import mrr, ndcg, rank_events, recall
+from training.recommender.replay import Replay
+
+
+def score_bundle(
+    bundle: Bundle, tables: RecommenderTables, window: tuple[datetime, datetime], refresh_s: float
+) -> pa.Table:
+    """One row per held-out event of the half-open `window`, in time order.
+
+    Columns: user_id, item_id, occurred_at, ndcg_at_10, recall_at_10, mrr, and the slices activity, lang, community,
+    author_size. A held-out event is a user's first positive one on a post of somebody else, ranked among all posts
+    known at the refresh before it. Equal tables and windows give equal rows in equal order: two bundles pair up by row.
+
+    Raises BundleError when the window begins before `bundle.trained_until` or the bundle is no recommender, ValueError
+    for a window without a time zone or that ends before it begins, UserError for a missing column.
+    """
+    start, end = window
+    if start.tzinfo is None or end.tzinfo is None:
+        raise ValueError("the window needs time zones")
+    if end <= start:
+        raise ValueError(f"the window ends ({end.isoformat()}) before it begins ({start.isoformat()})")
+    if start < bundle.trained_until:
+        raise BundleError(
+            f"{bundle.path} has learned from data up to {bundle.trained_until.isoformat()}, "
+            f"so it cannot be judged on a window that begins {start.isoformat()}"
+        )
+    model = read_model(bundle)
+    replay = Replay(tables)
+    rows = replay.rows_in(start.timestamp(), end.timestamp())
+    rank = rank_events(replay, rows, refresh_s, {"model": model.score})["model"].rank
+    events = replay.events
+    columns: dict[str, pa.Array] = {
+        "user_id": pa.array(events.user[rows], pa.string()),
+        "item_id": pa.array(events.item[rows], pa.string()),
+        "occurred_at": pa.array(np.round(events.t[rows] * 1e6).astype(np.int64), pa.int64()).cast(
+            pa.timestamp("us", tz="UTC")
+        ),
+        "ndcg_at_10": pa.array(ndcg(rank, 10)),
+        "recall_at_10": pa.array(recall(rank, 10)),
+        "mrr": pa.array(mrr(rank)),
+    }
+    slices = slices_of(replay, rows, start.astimezone(UTC).timestamp())
+    columns |= {name: pa.array(values, pa.string()) for name, values in slices.values.items()}
+    return pa.table(columns)

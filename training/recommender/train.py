@@ -1,0 +1,165 @@
+"""One training cycle of the recommender: tables in, a candidate with metrics and a bundle for every model out."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.recommender.config import RecommenderConfig
+from training.recommender.data import RecommenderTables
+from training.recommender.evaluate import Difference, Slices, choose, metrics_of, paired, slices_of
+from training.recommender.export import export, write_state
+from training.recommender.fit import Fitted, Trainer, fit_all
+from training.recommender.ranking import TOP, Ranked, ndcg, rank_events
+from training.recommender.replay import Replay
+from training.recommender.report import (
+    comparison,
+    loss_curves,
+    metric_by_model,
+    metric_by_slice,
+    weights_figure,
+)
+from training.recommender.split import Split, sample, split_in_time
+from training.result import Candidate, Progress, TrainingOutcome
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Metrics = dict[str, dict[str, float]]
+
+
+def train(
+    tables: RecommenderTables,
+    config: RecommenderConfig,
+    out_dir: Path,
+    progress: Progress,
+    lineage: dict[str, Any] | None = None,
+) -> TrainingOutcome:
+    """Fit, choose and measure every model; bundles are written to `out_dir`/<model>.
+
+    Raises NotEnoughDataError saying what is missing, UserError for a table that lacks a column, ValueError for a
+    configuration that does not hold together, BundleError when `out_dir` already holds a bundle.
+    """
+    replay = Replay(tables)
+    split = split_in_time(replay, config.split)
+    validation = sample(
+        replay.rows_in(split.cut, split.test), config.split.max_validation_events, config.seed
+    )
+    test = replay.rows_in(split.test, split.end)
+    progress(
+        f"{len(replay.heldout)} first interactions: {len(validation)} validation events ranked, {len(test)} test"
+    )
+    trainer = Trainer(replay, split, config, progress, validation)
+    fitted, ranked, notes = fit_all(trainer)
+    best = _choose(replay, trainer, ranked)
+    progress(f"chosen on the validation window: {best}")
+    tested = rank_events(
+        replay, test, config.split.refresh_s, {name: entry.model.score for name, entry in fitted.items()}
+    )
+    metrics, gaps = _measure(replay, split, trainer, ranked, test, tested)
+    candidates = _hand_over(tables, config, split, out_dir, fitted, metrics, gaps, best, notes, lineage or {})
+    order = list(fitted)
+    baselines = sorted(order[: order.index(best)], key=lambda name: -metrics[name]["test/ndcg_at_10"])
+    return TrainingOutcome(
+        candidates, best, baselines, split.window, [*notes, *_remarks(test, tested, split)]
+    )
+
+
+def _choose(replay: Replay, trainer: Trainer, ranked: dict[str, Ranked]) -> str:
+    gains = {name: ndcg(entry.rank, TOP) for name, entry in ranked.items()}
+    _, user = np.unique(replay.events.user[trainer.validation].astype(str), return_inverse=True)
+    return choose(gains, user, trainer.config.split.bootstrap, trainer.config.seed)
+
+
+def _measure(
+    replay: Replay,
+    split: Split,
+    trainer: Trainer,
+    validated: dict[str, Ranked],
+    test: Any,
+    tested: dict[str, Ranked],
+) -> tuple[Metrics, dict[str, Difference]]:
+    """All metrics by model, and each model's paired difference to popularity on the test window."""
+    resamples, seed = trainer.config.split.bootstrap, trainer.config.seed
+    late = slices_of(replay, trainer.validation, split.cut)
+    now: Slices = slices_of(replay, test, split.test)
+    known = {when: _known(replay, when) for when in (split.test, split.end)}
+    metrics, gaps = {}, {}
+    floor = ndcg(tested["popularity"].rank, TOP)
+    for name in tested:
+        metrics[name] = metrics_of(
+            validated[name], late, known[split.test], "validation", resamples, seed, False
+        )
+        metrics[name] |= metrics_of(tested[name], now, known[split.end], "test", resamples, seed, True)
+        gaps[name] = paired(ndcg(tested[name].rank, TOP), floor, now.user, resamples, seed)
+        metrics[name] |= {
+            "test/ndcg_at_10_minus_popularity": gaps[name].mean,
+            "test/ndcg_at_10_minus_popularity_low": gaps[name].low,
+            "test/ndcg_at_10_minus_popularity_high": gaps[name].high,
+        }
+    return metrics, gaps
+
+
+def _known(replay: Replay, when: float) -> int:
+    """How many posts existed before `when`."""
+    posts, events = replay.posts, replay.events
+    return len(set(posts.item[posts.t < when].tolist()) | set(events.item[events.t < when].tolist()))
+
+
+def _hand_over(
+    tables: RecommenderTables,
+    config: RecommenderConfig,
+    split: Split,
+    out_dir: Path,
+    fitted: dict[str, Fitted],
+    metrics: Metrics,
+    gaps: dict[str, Difference],
+    best: str,
+    notes: list[str],
+    lineage: dict[str, Any],
+) -> list[Candidate]:
+    state = out_dir / ".state"
+    shutil.rmtree(state, ignore_errors=True)
+    write_state(state, tables, config.snapshot_events, config.snapshot_events)
+    table = comparison(metrics, gaps, best, notes)
+    split_params = {"seed": config.seed, **config.split.model_dump()}
+    try:
+        return [
+            Candidate(
+                name=name,
+                params=entry.params | split_params,
+                metrics=metrics[name],
+                bundle=export(out_dir / name, entry.model, state, split.window[0], lineage),
+                curves=entry.curves,
+                plots=_plots(name, entry, metrics),
+                texts={"comparison.md": table},
+                seconds=entry.seconds,
+            )
+            for name, entry in fitted.items()
+        ]
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def _plots(name: str, entry: Fitted, metrics: Metrics) -> dict[str, "Figure"]:
+    plots = {
+        "ndcg_by_model.png": metric_by_model(metrics, "test/ndcg_at_10"),
+        "ndcg_by_slice.png": metric_by_slice(name, metrics[name], "test/ndcg_at_10"),
+    }
+    if entry.curves:
+        plots["loss.png"] = loss_curves(name, entry.curves)
+    weights = entry.model.parts().config.get("weights")
+    if weights:
+        plots["weights.png"] = weights_figure(weights)
+    return plots
+
+
+def _remarks(test: Any, tested: dict[str, Ranked], split: Split) -> list[str]:
+    rankable = np.isfinite(tested["popularity"].rank).mean()
+    start, end = split.window
+    return [
+        f"Test window {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {len(test)} first interactions; "
+        f"for {rankable:.1%} of them the post was known at the refresh before: the bound of any model's recall.",
+        "Popularity's half-life and the mixtures were tuned on the validation events on which they are then compared.",
+    ]
