@@ -1,0 +1,1 @@
+"""The gate: evidence in, a decision with reasons out; a ledger that decides, a registry that follows it."""
