@@ -1,0 +1,225 @@
+"""Requests and answers in the shapes of the OpenAI API, as far as a small base model can honour them.
+
+A parameter that would change the answer and cannot be honoured is refused by name; unknown ones are ignored, because
+clients send many that do not matter here.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from serving.models import Sampling
+from serving.problems import ProblemError, invalid_field
+
+DEFAULT_TOKENS = 128
+MAX_TOKENS = 1024
+"""More is cut to this; finish_reason then says `length`."""
+MAX_PROMPT_CHARS = 2_000_000
+MAX_PROMPTS = 16
+MAX_STOPS = 4
+
+Text = Annotated[str, Field(max_length=MAX_PROMPT_CHARS)]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _no_tokens(value: Any) -> Any:
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(item, int | list) for item in items):
+        raise ValueError("token ids are not supported, send text")
+    return _as_list(value)
+
+
+class StreamOptions(BaseModel):
+    """Options of a stream."""
+
+    include_usage: bool = False
+
+
+class Common(BaseModel):
+    """What completions and chat completions share."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str = Field(min_length=1, max_length=256, description="`generator`, or one of its version ids.")
+    max_tokens: int | None = Field(
+        None,
+        ge=1,
+        strict=True,
+        description=f"Default {DEFAULT_TOKENS}; more than {MAX_TOKENS} is cut to that.",
+    )
+    temperature: float = Field(1.0, ge=0, le=2, allow_inf_nan=False, description="0 is greedy.")
+    top_p: float = Field(1.0, gt=0, le=1, allow_inf_nan=False)
+    n: int = Field(1, ge=1, le=4, strict=True, description="Choices for each prompt.")
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63, strict=True, description="Same seed, same text.")
+    stop: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=256)]],
+        BeforeValidator(lambda v: _as_list(v) or []),
+    ] = Field(
+        default_factory=list, max_length=MAX_STOPS, description="A text, or up to four, at which to stop."
+    )
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+
+    @property
+    def wanted_tokens(self) -> int | None:
+        """The limit that the client asked for."""
+        return self.max_tokens
+
+    def sampling(self, extra_stops: tuple[str, ...] = (), trim_start: bool = False) -> Sampling:
+        """How to generate."""
+        return Sampling(
+            max_tokens=min(self.wanted_tokens or DEFAULT_TOKENS, MAX_TOKENS),
+            temperature=self.temperature,
+            top_p=self.top_p,
+            seed=None if self.seed is None else self.seed % (1 << 31),
+            stop=(*self.stop, *extra_stops),
+            trim_start=trim_start,
+        )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_for_null(cls, values: Any) -> Any:
+        """OpenAI clients send null for `use the default`."""
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class CompletionRequest(Common):
+    """POST /v1/completions."""
+
+    prompt: Annotated[list[Text], BeforeValidator(_no_tokens)] = Field(
+        default_factory=lambda: [""],
+        min_length=1,
+        max_length=MAX_PROMPTS,
+        description=f"A text, or up to {MAX_PROMPTS}. A long one is cut on the left to the model's context.",
+    )
+
+
+class TextPart(BaseModel):
+    """A part of a message; text is all a feed's model reads."""
+
+    type: Literal["text"]
+    text: Text
+
+
+class Message(BaseModel):
+    """One turn of a conversation."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Text | list[TextPart] = ""
+    name: str | None = Field(None, max_length=256)
+
+    @property
+    def text(self) -> str:
+        """The content as one text."""
+        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+
+
+class ChatRequest(Common):
+    """POST /v1/chat/completions."""
+
+    messages: list[Message] = Field(min_length=1, max_length=1000)
+    max_completion_tokens: int | None = Field(
+        None, ge=1, strict=True, description="Newer name of `max_tokens`."
+    )
+
+    @property
+    def wanted_tokens(self) -> int | None:
+        """The newer name wins."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if sum(len(message.text) for message in self.messages) > MAX_PROMPT_CHARS:
+            raise ValueError(f"messages hold more than {MAX_PROMPT_CHARS} characters")
+        return self
+
+
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "best_of": (1,),
+    "echo": (False,),
+    "frequency_penalty": (0,),
+    "functions": ([],),
+    "logit_bias": ({},),
+    "logprobs": (False, 0),
+    "modalities": (["text"],),
+    "presence_penalty": (0,),
+    "response_format": ({"type": "text"},),
+    "suffix": ("",),
+    "tools": ([],),
+    "top_logprobs": (0,),
+}
+"""Parameters that are not supported, with the values that ask for nothing."""
+
+
+def refuse_unsupported(request: Common) -> None:
+    """Raise ProblemError (422) for a parameter that would change the answer and cannot be honoured."""
+    for name, value in (request.model_extra or {}).items():
+        if name in _NEUTRAL and value is not None and value not in _NEUTRAL[name]:
+            raise invalid_field(name, "is not supported by this server")
+
+
+def unknown_model(name: str) -> ProblemError:
+    """The 404 of a model that does not answer here."""
+    return ProblemError("unknown-model", f"the model {name!r} does not exist or does not generate text")
+
+
+class Usage(BaseModel):
+    """Token counts; a prompt counts as much as the model read of it."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class _Reply(BaseModel):
+    model_config = ConfigDict(protected_namespaces=())
+
+    id: str
+    object: str
+    created: int
+    model: str = Field(description="`generator:<version>`.")
+    model_version: str
+    request_id: str = Field(description="Send it back in feedback.")
+    usage: Usage
+
+
+class TextChoice(BaseModel):
+    """One continuation."""
+
+    index: int
+    text: str
+    finish_reason: Literal["stop", "length"]
+
+
+class CompletionReply(_Reply):
+    """The answer of POST /v1/completions."""
+
+    choices: list[TextChoice]
+
+
+class AssistantMessage(BaseModel):
+    """What the model says."""
+
+    role: Literal["assistant"]
+    content: str
+
+
+class ChatChoice(BaseModel):
+    """One answer."""
+
+    index: int
+    message: AssistantMessage
+    finish_reason: Literal["stop", "length"]
+
+
+class ChatReply(_Reply):
+    """The answer of POST /v1/chat/completions."""
+
+    choices: list[ChatChoice]

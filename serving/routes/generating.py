@@ -1,0 +1,180 @@
+"""What completions and chat completions share: from a request to a running generation, to one document or a stream.
+
+Event order of a stream: chunks of every choice in turn, each choice's last with `finish_reason`, one with `usage` when
+asked for, `[DONE]`. An error in the middle of a stream is a chunk with an `error` member.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from fastapi import Request, Response
+from starlette.responses import StreamingResponse
+
+from serving import problems
+from serving.generation import Generation, Piece
+from serving.holder import Champion
+from serving.models import Sampling
+from serving.openai_shapes import Common, refuse_unsupported, unknown_model
+from serving.problems import ProblemError
+from serving.replies import JsonReply, encode
+from serving.routes.models import names
+from serving.services import Services
+
+Chunk = Callable[[Piece], list[dict[str, Any]]]
+"""A piece of text as the `choices` of chunks, one or more."""
+
+GENERATION_PROBLEMS = problems.documented(
+    "bad-json",
+    "body-too-large",
+    "unsupported-media-type",
+    "invalid-field",
+    "unknown-model",
+    "too-many-generations",
+    "no-champion",
+    "internal",
+)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How one of the two calls words its answers."""
+
+    prefix: str
+    object: str
+    chunk_object: str
+    chunk: Chunk
+    choice: Callable[[int, str, str], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that is being answered."""
+
+    request: Request
+    parts: Services
+    champion: Champion
+    generation: Generation
+    shape: Shape
+    with_usage: bool
+
+    def envelope(self, kind: str) -> dict[str, Any]:
+        """What every document and chunk carries."""
+        request_id = self.request.scope["request_id"]
+        return {
+            "id": f"{self.shape.prefix}-{request_id}",
+            "object": kind,
+            "created": int(time.time()),
+            "model": f"generator:{self.champion.version}",
+            "model_version": self.champion.version,
+            "request_id": request_id,
+        }
+
+    def usage(self, completion_tokens: int) -> dict[str, int]:
+        """Token counts; also counted in the metrics."""
+        prompt_tokens = self.generation.prompt_tokens
+        self.parts.metrics.tokens.labels("prompt").inc(prompt_tokens)
+        self.parts.metrics.tokens.labels("completion").inc(completion_tokens)
+        return {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+        }
+
+
+def need_generator(body: Common, parts: Services) -> Champion:
+    """The generator that `body.model` names. Raises ProblemError: 503 without a champion, 404 for another name, 422."""
+    refuse_unsupported(body)
+    champion = parts.need("generator")
+    if not names("generator", champion, body.model):
+        raise unknown_model(body.model)
+    return champion
+
+
+async def answer(
+    body: Common,
+    request: Request,
+    parts: Services,
+    champion: Champion,
+    shape: Shape,
+    prompts: list[str],
+    sampling: Sampling,
+) -> Response:
+    """Generate and answer, as a document or as a stream. Raises ProblemError (429) when too many are under way."""
+    generation = parts.pool.start(champion.engine, prompts, body.n, sampling)
+    with_usage = body.stream_options is not None and body.stream_options.include_usage
+    asked = Asked(request, parts, champion, generation, shape, with_usage)
+    request.scope["log"] = {"model_version": champion.version, "stream": body.stream}
+    if not body.stream:
+        return await _document(asked, len(prompts) * body.n)
+    return StreamingResponse(
+        _stream(asked),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _document(asked: Asked, choices: int) -> Response:
+    collecting = asyncio.ensure_future(_collect(asked.generation, choices))
+    leaving = asyncio.ensure_future(_gone(asked.request))
+    try:
+        await asyncio.wait({collecting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not collecting.done():
+            asked.parts.metrics.generations_cancelled.inc()
+            return Response(status_code=499)
+        texts, finishes, tokens = collecting.result()
+    finally:
+        asked.generation.cancel()
+        leaving.cancel()
+        collecting.cancel()
+    listed = [asked.shape.choice(index, texts[index], finishes[index]) for index in range(choices)]
+    return JsonReply({**asked.envelope(asked.shape.object), "choices": listed, "usage": asked.usage(tokens)})
+
+
+async def _collect(generation: Generation, choices: int) -> tuple[list[str], list[str], int]:
+    texts, finishes, tokens = [""] * choices, ["stop"] * choices, 0
+    parts: list[list[str]] = [[] for _ in range(choices)]
+    async for piece in generation:
+        parts[piece.index].append(piece.text)
+        if piece.finish is not None:
+            finishes[piece.index] = piece.finish
+            tokens += piece.tokens
+    for index, pieces in enumerate(parts):
+        texts[index] = "".join(pieces)
+    return texts, finishes, tokens
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _event(value: dict[str, Any]) -> bytes:
+    return b"data: " + encode(value) + b"\n\n"
+
+
+async def _stream(asked: Asked) -> AsyncIterator[bytes]:
+    envelope, tokens = asked.envelope(asked.shape.chunk_object), 0
+    null_usage = {"usage": None} if asked.with_usage else {}
+    try:
+        async for piece in asked.generation:
+            tokens += piece.tokens
+            for choice in asked.shape.chunk(piece):
+                yield _event({**envelope, "choices": [choice], **null_usage})
+    except Exception:  # noqa: BLE001 - the answer has begun, so the error must become a chunk
+        structlog.get_logger().exception("generation failed", request_id=envelope["request_id"])
+        problem = ProblemError("internal", "the generation failed; the log has it under this request id")
+        yield _event(problems.document(problem, envelope["request_id"], asked.request.url.path))
+        return
+    finally:
+        if not asked.generation.finished:
+            asked.parts.metrics.generations_cancelled.inc()
+        asked.generation.cancel()
+    usage = asked.usage(tokens)
+    if asked.with_usage:
+        yield _event({**envelope, "choices": [], "usage": usage})
+    yield b"data: [DONE]\n\n"

@@ -1,0 +1,89 @@
+"""What one server is made of, started and stopped together; handlers find it at `request.app.state.services`."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import structlog
+from fastapi import Request
+
+from serving.feed import LiveFeed
+from serving.generation import GenerationPool
+from serving.holder import Champion, ChampionHolder
+from serving.journal import Journal
+from serving.metrics import Metrics
+from serving.models import Loaders
+from serving.problems import ProblemError
+from serving.settings import Settings
+from training.bundle import Kind
+
+
+@dataclass
+class Services:
+    """The parts of a server, built by `build` and not yet started."""
+
+    settings: Settings
+    metrics: Metrics
+    feed: LiveFeed
+    holder: ChampionHolder
+    pool: GenerationPool
+    events: Journal
+    feedback: Journal
+
+    @classmethod
+    def build(cls, settings: Settings, loaders: Loaders) -> "Services":
+        """All parts for `settings`."""
+        metrics = Metrics()
+        feed = LiveFeed(metrics)
+        return cls(
+            settings=settings,
+            metrics=metrics,
+            feed=feed,
+            holder=ChampionHolder(settings, loaders, feed, metrics),
+            pool=GenerationPool(settings.max_concurrent_generations, metrics),
+            events=_journal("events", settings, metrics),
+            feedback=_journal("feedback", settings, metrics),
+        )
+
+    def start(self) -> None:
+        """Recover the journals, remember their events, begin to watch for champions. Raises OSError."""
+        self.events.start()
+        self.feedback.start()
+        remembered = self.feed.recall(self.events.folder)
+        self.holder.start()
+        structlog.get_logger().info("serving", home=str(self.settings.home), remembered_events=remembered)
+
+    def stop(self) -> None:
+        """Seal the journals, end all threads."""
+        self.pool.close()
+        self.holder.stop()
+        self.events.close()
+        self.feedback.close()
+        self.feed.close()
+
+    def need(self, kind: Kind) -> Champion:
+        """The champion that answers. Raises ProblemError (503) with the reason when there is none."""
+        champion = self.holder.champion(kind)
+        if champion is None:
+            refusal = self.holder.problems.get(kind)
+            why = (
+                f"{refusal.target} was refused: {refusal.reason}"
+                if refusal
+                else f"no {kind} has been promoted yet"
+            )
+            raise ProblemError("no-champion", why)
+        return champion
+
+
+def _journal(stream: str, settings: Settings, metrics: Metrics) -> Journal:
+    return Journal(
+        stream,
+        settings.incoming_dir / "api" / stream,
+        metrics,
+        seal_seconds=settings.journal_seal_seconds,
+        seal_bytes=settings.journal_seal_bytes,
+    )
+
+
+def services(request: Request) -> Services:
+    """The services of the app that answers `request`."""
+    return cast(Services, request.app.state.services)

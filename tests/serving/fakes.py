@@ -1,0 +1,185 @@
+"""Tiny models as bundles, and a home that publishes them. They stand where a trained model could not show the case:
+one that is slow, one that fails, one whose every word is known beforehand."""
+
+import json
+import time
+from collections.abc import Generator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from serving.models import ContextEvent, Loaders, Ranking, Recommendation, Sampling, TextRun
+from training.bundle import Bundle, write_bundle
+from training.files import atomic_path, write_json_atomic
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+CONTEXT = 64
+COLUMNS = pa.schema(
+    [
+        ("user_id", pa.string()),
+        ("post_id", pa.string()),
+        ("item_id", pa.string()),
+        ("action", pa.string()),
+        ("occurred_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+
+class FakeState:
+    """Who did what, and how often anything was observed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.seen: dict[str, list[str]] = {}
+        self.observed = 0
+        for row in pq.read_table(folder / "interactions.parquet").to_pylist():
+            self.observe(row["user_id"], row["post_id"], row["action"], row["occurred_at"].timestamp())
+
+    def observe(
+        self, user_id: str, post_id: str, action: str, occurred_at: float, value: float | None = None
+    ) -> None:
+        self.observed += 1
+        self.seen.setdefault(user_id, []).append(post_id)
+
+
+class FakeRecommender:
+    """Its posts in their order, without those seen; the reason counts what the state has observed."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        spec = json.loads((bundle.path / "fake.json").read_text())
+        time.sleep(spec.get("load_seconds", 0.0))
+        self.posts: list[str] = spec["posts"]
+
+    def on(self, state: FakeState) -> "FakeRanker":
+        return FakeRanker(self.posts, state)
+
+
+class FakeRanker:
+    def __init__(self, posts: list[str], state: FakeState) -> None:
+        self.posts, self.state = posts, state
+
+    def recommend(
+        self, user_id: str, k: int, context: Sequence[ContextEvent] = (), exclude_seen: bool = True
+    ) -> Ranking:
+        if user_id == "breaks":
+            raise RuntimeError("the model broke")
+        seen = [*self.state.seen.get(user_id, []), *(event.post_id for event in context)]
+        left = [post for post in self.posts if not exclude_seen or post not in seen]
+        reason = f"because you saw {seen[-1]}" if seen else "popular now"
+        items = [
+            Recommendation(post, 1.0 / (rank + 1), [reason, f"{self.state.observed} events"])
+            for rank, post in enumerate(left[:k])
+        ]
+        return Ranking(items, None if seen else "popular")
+
+
+class FakeGenerator:
+    """Says its words over and over, one token each; greedy begins with the first, a seed chooses another."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        spec = json.loads((bundle.path / "fake.json").read_text())
+        self.words: list[str] = spec["words"]
+        self.delay: float = spec.get("delay", 0.0)
+        self.ends_after: int = spec.get("ends_after", 10**9)
+
+    def prompt_tokens(self, prompt: str) -> int:
+        return min(len(prompt.split()), CONTEXT)
+
+    def generate(self, prompt: str, sampling: Sampling) -> TextRun:
+        if "explode" in prompt:
+            raise RuntimeError("no text today")
+        run = TextRun(pieces=iter(()))  # type: ignore[arg-type]
+        run.pieces = self._pieces(prompt, sampling, run)
+        return run
+
+    def _pieces(self, prompt: str, sampling: Sampling, run: TextRun) -> Generator[str, None, None]:
+        start = (sampling.seed or 0) % len(self.words) if sampling.temperature > 0 else 0
+        for number in range(sampling.max_tokens):
+            if number >= self.ends_after:
+                run.finish = "stop"
+                return
+            time.sleep(self.delay)
+            if "midway" in prompt and number == 2:
+                raise RuntimeError("the text broke off")
+            word = self.words[(start + number) % len(self.words)]
+            run.tokens += 1
+            if any(stop in f" {word}" for stop in sampling.stop):
+                run.finish = "stop"
+                return
+            yield f" {word}"
+
+
+LOADERS = Loaders(FakeRecommender, FakeGenerator, FakeState)
+
+
+def write_state(folder: Path, rows: list[tuple[str, str, str, datetime]]) -> None:
+    columns = [[row[i] for row in rows] for i in (0, 1, 1, 2, 3)]
+    table = pa.table([pa.array(c, f.type) for c, f in zip(columns, COLUMNS, strict=True)], schema=COLUMNS)
+    with atomic_path(folder / "interactions.parquet") as path:
+        pq.write_table(table, path)
+
+
+def recommender(path: Path, posts: list[str], **spec: Any) -> Bundle:
+    def fill(folder: Path) -> None:
+        (folder / "fake.json").write_text(json.dumps({"posts": posts, **spec}))
+        write_state(folder / "state", [("ann", posts[0], "like", START)])
+        golden = {"request": {"user_id": "ann", "k": 3}, "expect": {"post_ids": posts[1:4]}}
+        (folder / "golden.json").write_text(json.dumps([golden]))
+
+    return write_bundle(path, "recommender", "fake", fill, trained_until=START, lineage={})
+
+
+def generator(path: Path, words: list[str], **spec: Any) -> Bundle:
+    def fill(folder: Path) -> None:
+        template = spec.pop("chat_template", None)
+        if template is not None:
+            (folder / "chat_template.jinja").write_text(template)
+        (folder / "fake.json").write_text(json.dumps({"words": words, **spec}))
+        text = "".join(f" {word}" for word in words[:2])
+        golden = {"request": {"prompt": "", "max_tokens": 2, "temperature": 0}, "expect": {"text": text}}
+        (folder / "golden.json").write_text(json.dumps([golden]))
+
+    return write_bundle(path, "generator", "fake", fill, trained_until=START, lineage={})
+
+
+class Publisher:
+    """Promotes bundles and publishes states under a home, as the promotion does."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.entries: dict[str, dict[str, Any]] = {}
+        (home / "online").mkdir(parents=True, exist_ok=True)
+
+    def promote(self, bundle: Bundle, version: int) -> None:
+        self.entries[bundle.kind] = {
+            "version": str(version),
+            "run_id": f"run-{version}",
+            "bundle": str(bundle.path.relative_to(self.home)),
+            "digest": bundle.digest,
+            "lake_snapshot": 7,
+            "promoted_at": datetime.now(UTC).isoformat(),
+            "alias": "champion",
+        }
+        self.write()
+
+    def write(self) -> None:
+        write_json_atomic(self.home / "online" / "champions.json", self.entries)
+
+    def recommender(self, version: int, posts: list[str] | None = None, **spec: Any) -> Bundle:
+        names = posts or [f"p{number}" for number in range(30)]
+        bundle = recommender(self.home / "online" / "bundles" / f"r{version}", names, version=version, **spec)
+        self.promote(bundle, version)
+        return bundle
+
+    def generator(self, version: int, words: list[str] | None = None, **spec: Any) -> Bundle:
+        said = words or ["alpha", "beta", "gamma", "delta", "水", "火"]
+        bundle = generator(self.home / "online" / "bundles" / f"g{version}", said, version=version, **spec)
+        self.promote(bundle, version)
+        return bundle
+
+    def state(self, state_id: str, rows: list[tuple[str, str, str, datetime]] | None = None) -> None:
+        write_state(self.home / "online" / "state" / state_id, rows or [("ann", "p0", "like", START)])
+        pointer = {"id": state_id, "lake_snapshot": 7, "published_at": datetime.now(UTC).isoformat()}
+        write_json_atomic(self.home / "online" / "state.json", pointer)
