@@ -1,0 +1,39 @@
+"""The jobs a person or a schedule launches. All run in one process: steps are small beside process start-up."""
+
+import dagster as dg
+
+_TAGS = {"dagster/max_runtime": "7200"}
+_FEATURES = dg.AssetSelection.groups("landing", "features")
+
+ingest_job = dg.define_asset_job(
+    "ingest",
+    selection=_FEATURES | dg.AssetSelection.assets("online_state"),
+    description="Files that wait to landing zone, lake and features; publishes the state that the API reads.",
+    executor_def=dg.in_process_executor,
+    tags=_TAGS,
+)
+train_recommender_job = dg.define_asset_job(
+    "train_recommender",
+    selection=dg.AssetSelection.assets(
+        "feature_snapshot", "online_state", "recommender_candidates", "recommender_gate"
+    ),
+    description="Train recommender candidates on the newest features and let the gate decide on the best.",
+    executor_def=dg.in_process_executor,
+    tags=_TAGS,
+)
+train_generator_job = dg.define_asset_job(
+    "train_generator",
+    selection=dg.AssetSelection.assets(
+        "feature_snapshot", "online_state", "generator_candidates", "generator_gate"
+    ),
+    description="Train generator candidates on the newest corpus and let the gate decide on the best.",
+    executor_def=dg.in_process_executor,
+    tags=_TAGS,
+)
+full_loop_job = dg.define_asset_job(
+    "full_loop",
+    selection=dg.AssetSelection.all(),
+    description="The whole loop: land, features, drift, train, gate, promote, serve check.",
+    executor_def=dg.in_process_executor,
+    tags=_TAGS,
+)

@@ -1,0 +1,65 @@
+"""Prepares TIDEGATE_HOME: folders, Dagster's instance file, the MLflow store, structured logs."""
+
+import logging
+import os
+import sys
+
+import structlog
+import yaml
+
+from serving.settings import Settings
+from training.files import write_atomic
+
+_INSTANCE = {
+    "telemetry": {"enabled": False},
+    # One run at a time: two trainings on the same cores finish later than one after the other.
+    "concurrency": {"runs": {"max_concurrent_runs": 1}, "pools": {"default_limit": 1, "granularity": "op"}},
+    "run_monitoring": {
+        "enabled": True,
+        "start_timeout_seconds": 300,
+        "max_runtime_seconds": 4 * 3600,
+        "poll_interval_seconds": 30,
+    },
+    "retention": {"sensor": {"purge_after_days": {"skipped": 2, "success": 30, "failure": 30}}},
+}
+
+
+def prepare_home(settings: Settings) -> None:
+    """Create what is missing under `settings.home` and point Dagster at it. Idempotent; raises OSError."""
+    for folder in (
+        settings.incoming_dir,
+        settings.lake_dir,
+        settings.online_dir,
+        settings.dagster_home,
+        settings.mlflow_dir,
+        settings.dbt_dir,
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+    instance = settings.dagster_home / "dagster.yaml"
+    text = yaml.safe_dump(_INSTANCE, sort_keys=False).encode()
+    if not instance.exists() or instance.read_bytes() != text:
+        write_atomic(instance, text)
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    # Children (dbt, the code server, the API) must agree on where home is whatever their working directory.
+    os.environ["TIDEGATE_HOME"] = str(settings.home)
+
+
+def configure_logging(settings: Settings) -> None:
+    """Structured logs to stderr, for people or as one JSON object a line."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

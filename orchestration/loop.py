@@ -1,0 +1,89 @@
+"""The whole loop once, in this process, through the real Dagster job; ends with a table for a person."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dagster import DagsterInstance
+
+from orchestration.reaper import reap
+from orchestration.status import read_status
+from serving.settings import Settings
+
+_NEXT = "next: `tidegate up` (or `make up`) opens Dagster, MLflow and the API; `tidegate gate MODEL` shows every check"
+
+
+@dataclass(frozen=True)
+class LoopOutcome:
+    """What one pass of the loop decided, and how it failed if it did."""
+
+    rows: list[tuple[str, str, str, str]]
+    """Model, decision, what was decided on, why."""
+    failed: str = ""
+
+    def table(self) -> str:
+        """The rows as text, with the next command to type."""
+        widths = [max(len(row[i]) for row in [_HEAD, *self.rows]) for i in range(3)]
+        lines = []
+        for row in [_HEAD, *self.rows]:
+            head = "  ".join(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True))
+            reasons = row[3].splitlines() or [""]
+            lines.append(f"{head}  {reasons[0]}")
+            lines += [" " * (sum(widths) + 6) + reason for reason in reasons[1:]]
+        return "\n".join([*lines, "", _NEXT])
+
+
+_HEAD = ("model", "decision", "version", "why")
+
+
+def run_loop(settings: Settings, progress: Callable[[str], None]) -> LoopOutcome:
+    """Run the job `full_loop` once and tell what was decided.
+
+    Before it starts, runs whose process is gone are closed and a promotion that was cut short is completed from the
+    ledger. Raises UserError for a user's mistake; a failing step is named in `failed`, with its own message.
+    """
+    from orchestration.definitions import defs
+    from orchestration.judge import reconcile_registry
+
+    with DagsterInstance.get() as instance:
+        for run_id in reap(instance):
+            progress(f"closed run {run_id}: its process is gone")
+        reconcile_registry(settings, progress)
+        result = defs.resolve_job_def("full_loop").execute_in_process(instance=instance, raise_on_error=False)
+        failures = [_failure(event) for event in result.all_events if event.is_step_failure]
+        blocked = [f"run {result.run_id} failed"] if not result.success and not failures else []
+        handed = {
+            model: result.asset_value(f"{model}_gate")
+            for model in ("recommender", "generator")
+            if _has_value(result, f"{model}_gate")
+        }
+    rows = [_row(model, handed.get(model), settings) for model in ("recommender", "generator")]
+    return LoopOutcome(rows, "; ".join(failures + blocked))
+
+
+def _failure(event: object) -> str:
+    data = event.step_failure_data  # type: ignore[attr-defined]
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    text = error.message.strip().splitlines()[0] if error is not None else "failed"
+    return f"{event.step_key}: {text}"  # type: ignore[attr-defined]
+
+
+def _has_value(result: object, asset: str) -> bool:
+    events = result.get_asset_materialization_events()  # type: ignore[attr-defined]
+    return any(event.asset_key.path[-1] == asset for event in events)
+
+
+def _row(model: str, verdict: dict[str, object] | None, settings: Settings) -> tuple[str, str, str, str]:
+    if verdict is None:
+        return (model, "none", "-", "the gate was not reached")
+    reasons = verdict["reasons"]
+    assert isinstance(reasons, list)
+    known = read_status(settings)["models"][model]["champion"]
+    champion = f"champion: version {known['version']}" if known else "no champion"
+    return (
+        model,
+        str(verdict["decision"]),
+        str(verdict["version"] or "-"),
+        "\n".join([*map(str, reasons), champion]),
+    )

@@ -1,0 +1,41 @@
+"""Publishes what the server needs to know of users and posts: Parquet files first, one pointer last."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from orchestration.lake.connection import read_table
+from serving.settings import Settings
+from training.files import atomic_path, write_json_atomic
+
+_KEPT = 3
+_COLUMNS = {
+    "interactions": ["user_id", "item_id", "post_id", "action", "weight", "is_positive", "is_negative"]
+    + ["is_impression", "is_own_item", "occurred_at", "event_id"],
+    "posts": ["post_id", "item_id", "is_root", "created_at", "author_id", "lang", "topics", "community"],
+    "users": ["user_id", "languages", "activity"],
+}
+_ROWS = {"interactions": "not is_impression", "posts": "is_root", "users": None}
+
+
+def publish_state(settings: Settings, snapshot: int) -> Path:
+    """Write the online state of lake snapshot `snapshot` and point `state.json` at it; keeps the last few states.
+
+    Interactions leave out impressions, posts are the opening posts of threads. Returns the state's folder.
+    """
+    states = settings.online_dir / "state"
+    state_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{snapshot}"
+    folder = states / state_id
+    for name, columns in _COLUMNS.items():
+        table = read_table(settings, f"marts.{name}", snapshot=snapshot, columns=columns, where=_ROWS[name])
+        with atomic_path(folder / f"{name}.parquet") as temporary:
+            pq.write_table(table, temporary)
+    write_json_atomic(
+        settings.online_dir / "state.json",
+        {"id": state_id, "lake_snapshot": snapshot, "published_at": datetime.now(UTC).isoformat()},
+    )
+    for old in sorted(path for path in states.iterdir() if path.is_dir())[:-_KEPT]:
+        shutil.rmtree(old)
+    return folder
