@@ -2,15 +2,18 @@
     materialized='incremental', incremental_strategy='delete+insert', unique_key='occurred_on', on_schema_change='fail'
 ) }}
 
-with events as (
+with
+{% if is_incremental() %}
+-- Days that new events fall on are counted anew as a whole; late events only mean other days.
+touched_days as (
+    select occurred_on from {{ ref('stg_events') }}
+    where _load_seq > (select coalesce(max(_load_seq), -1) from {{ this }})
+),
+{% endif %}
+events as (
     select * from {{ ref('stg_events') }}
     {% if is_incremental() %}
-        -- Days that new events fall on are counted anew as a whole; late events only mean other days.
-        where occurred_on in (
-            select fresh.occurred_on
-            from {{ ref('stg_events') }} as fresh
-            where fresh._load_seq > (select coalesce(max(_load_seq), -1) from {{ this }})
-        )
+    where occurred_on in (select occurred_on from touched_days)
     {% endif %}
 ),
 

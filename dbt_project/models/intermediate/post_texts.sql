@@ -7,7 +7,7 @@ with versions as (
         {{ clean_text('text') }} as cleaned
     from {{ ref('stg_post_versions') }}
     {% if is_incremental() %}
-        where _load_seq > (select coalesce(max(_load_seq), -1) from {{ this }})
+    where _load_seq > (select coalesce(max(_load_seq), -1) from {{ this }})
     {% endif %}
 ),
 

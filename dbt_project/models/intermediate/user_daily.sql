@@ -34,7 +34,7 @@ touched_days as (
 events as (
     select * from {{ ref('stg_events') }}
     {% if is_incremental() %}
-        where occurred_on in (select occurred_on from touched_days)
+    where occurred_on in (select occurred_on from touched_days)
     {% endif %}
 ),
 

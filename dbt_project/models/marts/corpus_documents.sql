@@ -12,8 +12,7 @@ threads as (
 
 -- Of posts that say the same the earliest is kept; decided on narrow rows, before any text is moved.
 first_said as (
-    select
-        arg_min(posts.version_id, {'created_at': posts.created_at, 'post_id': posts.post_id}) as version_id
+    select arg_min(posts.version_id, {'created_at': posts.created_at, 'post_id': posts.post_id}) as version_id
     from posts
     inner join post_texts on posts.version_id = post_texts.version_id
     where post_texts.text is not null

@@ -43,7 +43,10 @@ final as (
         {%- endfor %}
         {%- for action, column, _ in actions() %}
         {{ '+ ' if not loop.first }}coalesce(so_far.{{ column }}, 0)
-        * (select weight from action_weights where action = '{{ action }}')
+        * (
+            select weight from action_weights
+            where action = '{{ action }}'
+        )
         {%- endfor %} as engagement
     from posts
     inner join threads on posts.post_id = threads.post_id

@@ -63,7 +63,7 @@ languages as (
         from spoken
         group by user_id, lang
         qualify count(*) * 10 >= sum(count(*)) over (partition by user_id)
-    )
+    ) as counted
     group by user_id
 ),
 
@@ -90,11 +90,11 @@ combined as (
         coalesce(languages.languages, []) as languages,
         coalesce(profiles.language, languages.languages[1]) as language,
         coalesce(acted.active_days, 0) as active_days,
-        coalesce(acted.n_events, 0) as n_events,
-        coalesce(acted.n_positive, 0) as n_positive,
         {%- for _, column, _ in actions() %}
-        coalesce(acted.{{ column }}, 0) as {{ column }}{{ ',' if not loop.last }}
+        coalesce(acted.{{ column }}, 0) as {{ column }},
         {%- endfor %}
+        coalesce(acted.n_events, 0) as n_events,
+        coalesce(acted.n_positive, 0) as n_positive
     from known
     left join profiles on known.user_id = profiles.user_id
     left join acted on known.user_id = acted.user_id

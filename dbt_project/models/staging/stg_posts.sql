@@ -9,7 +9,7 @@ chosen as (
             version_id,
             {
                 'filled': (author_id is not null)::int + (text is not null)::int + (lang is not null)::int
-                    + (len(topics) > 0)::int + (reply_to is not null)::int + (url is not null)::int,
+                + (len(topics) > 0)::int + (reply_to is not null)::int + (url is not null)::int,
                 'created_at': created_at,
                 'length': coalesce(length(text), 0),
                 'version_id': version_id

@@ -87,7 +87,7 @@ def test_people_hardly_like_what_they_cannot_read():
 
 
 def test_spam_is_hidden_and_reported_more_than_the_rest():
-    world, played = days(bots=12)
+    _, played = days(bots=12)
     spam = np.concatenate(
         [day.posts.spam[np.searchsorted(day.posts.code, root_codes(day))] for day in played]
     )

@@ -1,8 +1,8 @@
 import re
 
 import numpy as np
-import pytest
 import pyarrow as pa
+import pytest
 
 from orchestration.sources.language import detect_languages
 from orchestration.sources.simulated.grammar import Draws, Sentence

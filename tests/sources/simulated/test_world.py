@@ -105,7 +105,7 @@ def test_every_comment_is_a_reply_and_every_reply_answers_something_earlier():
 
 
 def test_those_who_read_a_part_read_the_next_in_order():
-    world, played = days(days=21, events=18_000)
+    _, played = days(days=21, events=18_000)
     notified = column(played, "surface") == NOTIFICATION
     viewed = notified & (column(played, "action") == 0)
     time, user, code = (column(played, name)[viewed] for name in ("time", "user", "code"))
