@@ -158,7 +158,9 @@ def run_cycle(
         outcome = TRAINERS[model](tables, config, lineage, folder, progress)
     except NotEnoughDataError as error:
         progress(f"{model} skipped: {error}")
-        return replace(cycle, skipped=str(error))
+        cycle = replace(cycle, skipped=str(error))
+        write_json_atomic(folder / "cycle.json", asdict(cycle))
+        return cycle
     cycle = _log_cycle(tracker, cycle, outcome, lineage, config, progress)
     if keep_figures is not None:
         keep_figures.update(outcome.candidate(outcome.best).plots)

@@ -1,4 +1,4 @@
-"""Has the data moved since the champion was trained? The question that starts a retraining."""
+"""Has the data moved since a model was trained? Asked of the champion to start a retraining, and by the gate."""
 
 from typing import TYPE_CHECKING
 
@@ -6,37 +6,43 @@ from orchestration.cycle import ModelName
 from orchestration.lake.connection import read_table
 from orchestration.serve_check import champions
 from serving.settings import Settings
-from training.bundle import open_bundle
+from training.bundle import Bundle, open_bundle
+from training.errors import UserError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from orchestration.quality.drift_model import DriftReport
 
 
-class NoDriftQuestionError(Exception):
+class NoDriftQuestionError(UserError):
     """There is nothing to compare: no champion, or no rows on one side. The message says which."""
 
 
-def watch_champion(settings: Settings, model: ModelName, snapshot: int) -> "DriftReport":
-    """Compare the champion's training window with the latest one at lake `snapshot`, with Evidently's page.
+def watched_frames(settings: Settings, model: ModelName, snapshot: int) -> "dict[str, pd.DataFrame]":
+    """The frames whose columns are watched for family `model`, at lake `snapshot`."""
+    from orchestration.quality.drift_features import MARTS, feature_frames
 
-    Raises NoDriftQuestionError when there is nothing to compare.
-    """
-    from orchestration.promotion.policy import load_policy
-    from orchestration.quality.drift import compare_windows
-    from orchestration.quality.drift_features import FEATURE_SPECS, MARTS, feature_frames, time_span
-    from orchestration.quality.drift_windows import choose_windows
-
-    champion = champions(settings).get(model)
-    if champion is None:
-        raise NoDriftQuestionError(f"{model}: no champion yet")
-    bundle = open_bundle(settings.home / champion["bundle"], model)
     tables = {
         name: read_table(settings, name, snapshot=snapshot, columns=list(columns))
         for name, columns in MARTS[model].items()
     }
-    frames = feature_frames(model, tables)
-    span = time_span(frames)
-    policy = load_policy(model).drift
+    return feature_frames(model, tables)
+
+
+def drift_since(
+    frames: "dict[str, pd.DataFrame]", model: ModelName, bundle: Bundle, name: str
+) -> "DriftReport":
+    """Compare what `bundle` was trained on with the latest window, with Evidently's page.
+
+    Raises NoDriftQuestionError when one of the two windows is empty.
+    """
+    from orchestration.promotion.policy import load_policy
+    from orchestration.quality.drift import compare_windows
+    from orchestration.quality.drift_features import FEATURE_SPECS, time_span
+    from orchestration.quality.drift_windows import choose_windows
+
+    span, policy = time_span(frames), load_policy(model).drift
     try:
         if span is None:
             raise ValueError("no dated rows")
@@ -49,5 +55,17 @@ def watch_champion(settings: Settings, model: ModelName, snapshot: int) -> "Drif
         )
     except ValueError as error:
         raise NoDriftQuestionError(f"{model}: {error}") from error
-    name = f"{model} champion {champion['version']}: training window against the latest"
     return compare_windows(frames, windows, FEATURE_SPECS[model], policy.columns, name=name, html=True)
+
+
+def watch_champion(settings: Settings, model: ModelName, snapshot: int) -> "DriftReport":
+    """Compare the champion's training window with the latest one at lake `snapshot`.
+
+    Raises NoDriftQuestionError when there is nothing to compare.
+    """
+    champion = champions(settings).get(model)
+    if champion is None:
+        raise NoDriftQuestionError(f"{model}: no champion yet")
+    bundle = open_bundle(settings.home / champion["bundle"], model)
+    name = f"{model} champion {champion['version']}: training window against the latest"
+    return drift_since(watched_frames(settings, model, snapshot), model, bundle, name)

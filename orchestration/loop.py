@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from dagster import DagsterInstance
 
@@ -74,16 +75,24 @@ def _has_value(result: object, asset: str) -> bool:
     return any(event.asset_key.path[-1] == asset for event in events)
 
 
-def _row(model: str, verdict: dict[str, object] | None, settings: Settings) -> tuple[str, str, str, str]:
+def _row(model: str, verdict: dict[str, Any] | None, settings: Settings) -> tuple[str, str, str, str]:
     if verdict is None:
         return (model, "none", "-", "the gate was not reached")
-    reasons = verdict["reasons"]
-    assert isinstance(reasons, list)
     known = read_status(settings)["models"][model]["champion"]
     champion = f"champion: version {known['version']}" if known else "no champion"
     return (
         model,
-        str(verdict["decision"]),
+        str(verdict["decision"] if verdict["fresh"] or verdict["decision"] == "skipped" else "nothing new"),
         str(verdict["version"] or "-"),
-        "\n".join([*map(str, reasons), champion]),
+        "\n".join([*_told(verdict), champion]),
     )
+
+
+def _told(verdict: dict[str, Any]) -> list[str]:
+    """The reasons of a new decision; of an old one, that it stands."""
+    if verdict["fresh"] or verdict["decision"] == "skipped":
+        return list(verdict["reasons"])
+    return [
+        f"the same tables, configuration and code as before; decided on {verdict['decided_at'][:16]} UTC: "
+        f"{verdict['decision']}"
+    ]

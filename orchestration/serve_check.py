@@ -78,7 +78,7 @@ def running_api(settings: Settings) -> Iterator[str]:
 def _serves(url: str, settings: Settings) -> bool:
     try:
         answer = httpx.get(f"{url}/healthz", timeout=2)
-        return answer.is_success and answer.json().get("home") == str(settings.home)
+        return answer.is_success and answer.json().get("home") == settings.home_id
     except (httpx.HTTPError, ValueError):
         return False
 

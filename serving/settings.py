@@ -1,5 +1,6 @@
 """All settings, typed, from the environment (`TIDEGATE_*`) or a `.env` file; documented in `.env.example`."""
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -33,9 +34,6 @@ class Settings(BaseSettings):
     api_port: int = Field(8000, ge=0, le=65535, description="Port of the API (0: any free one).")
     dagster_port: int = Field(3000, ge=0, le=65535, description="Port of the Dagster UI.")
     mlflow_port: int = Field(5000, ge=0, le=65535, description="Port of the MLflow UI.")
-    latency_budget_ms: float = Field(
-        250.0, gt=0, description="p99 of golden requests that a new bundle may take."
-    )
     max_concurrent_generations: int = Field(
         4, ge=1, description="Generations at once; more get 429 and Retry-After."
     )
@@ -64,6 +62,11 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @property
+    def home_id(self) -> str:
+        """A name of this home that does not tell where it lies."""
+        return hashlib.sha256(str(self.home).encode()).hexdigest()[:16]
 
     @property
     def landing_dir(self) -> Path:

@@ -25,7 +25,7 @@ def launchpad_config(model: type[BaseModel]) -> type[Config]:
         if default is PydanticUndefined:
             default = ...
         if get_origin(annotation) is tuple:
-            annotation = list[get_args(annotation)[0]]
+            annotation = list[get_args(annotation)[0]]  # type: ignore[misc]
             default = list(default)
         fields[name] = (annotation, Field(default, description=info.description))
     return create_model(f"{model.__name__}Launchpad", __base__=Config, __doc__=model.__doc__, **fields)

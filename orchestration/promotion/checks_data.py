@@ -199,14 +199,15 @@ def serving(evidence: Evidence, policy: Policy) -> Check:
     """Point 8: the real server loaded the bundle and answered the golden requests in time."""
     what = "serving"
     part = evidence.serving
+    told = f" ({part.detail})" if part is not None and part.detail else ""
+    if part is not None and part.ok is False and part.golden_ok is False and part.p99_ms is None:
+        # A server that never answered has no latency; why is more use than what is missing.
+        return Check(8, what, "hold", f"The server could not serve the bundle{told}.")
     found = unfit(part, what, evidence, policy)
     if not found and part is not None and evidence.candidate and part.digest != evidence.candidate.digest:
         found = [f"{what} is about bundle {short(part.digest)}, not the candidate"]
     if found or part is None:
         return missing(8, what, found)
-    told = f" ({part.detail})" if part.detail else ""
-    if not part.ok:
-        return Check(8, what, "hold", f"The server could not serve the bundle{told}.")
     if not part.golden_ok:
         return Check(
             8,
@@ -222,5 +223,7 @@ def serving(evidence: Evidence, policy: Policy) -> Check:
             "hold",
             f"Golden requests took {p99:.0f} ms at the 99th percentile; {limit:g} ms are allowed.",
         )
+    if not part.ok:
+        return Check(8, what, "hold", f"The server could not serve the bundle{told}.")
     reason = f"The server gave all golden answers: {p99:.0f} ms of {limit:g} ms at the 99th percentile."
     return Check(8, what, "pass", reason)

@@ -17,6 +17,7 @@ from training.bundle import MANIFEST, BundleError, Kind, open_bundle
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 ALIASES = ("candidate", "champion", "previous")
 _MODEL = "model"
@@ -155,6 +156,14 @@ class MlflowRegistry:
         """Set tags of a version; values are cut to what MLflow keeps."""
         for name, value in tags.items():
             self._client.set_model_version_tag(model, version, name, value[:_TAG_LIMIT])
+
+    def delete_tag(self, model: str, version: str, tag: str) -> None:
+        """Take a tag off a version."""
+        self._client.delete_model_version_tag(model, version, tag)
+
+    def versions(self, model: str) -> "list[ModelVersion]":
+        """All versions of a model; empty for one that nobody registered yet."""
+        return list(self._client.search_model_versions(f"name = '{model}'"))
 
     def fetch(self, model: str, version: str, folder: Path) -> None:
         """Copy the bundle of a version into an empty folder. Raises BundleError when the registry has no files of

@@ -7,13 +7,12 @@ import base64
 import json
 import math
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.promotion.decide import Decision
 from orchestration.promotion.ledger import Row
 
 if TYPE_CHECKING:
@@ -62,18 +61,15 @@ def files(row: Row, figures: Mapping[str, bytes] | None = None) -> dict[str, str
     return {"gate/report.html": report_html(row, figures), "gate/report.json": document}
 
 
-def report_text(decision: Decision, width: int = 110) -> str:
-    """A table for the terminal: one check a line, the reasons wrapped beside it."""
-    head = f"{decision.model} version {decision.version}: {decision.decision.upper()}"
-    names = max((len(check.name) for check in decision.checks), default=0)
+def checks_text(head: str, checks: Sequence[Mapping[str, Any]], width: int = 110) -> str:
+    """A table for the terminal: one check a line under `head`, the reasons wrapped beside it."""
+    names = max((len(check["name"]) for check in checks), default=0)
     room = max(30, width - names - 14)
     lines = [head, "=" * len(head)]
-    for check in decision.checks:
-        first, *more = textwrap.wrap(check.reason, room) or [""]
-        lines.append(f"{check.point}  {check.outcome:8} {check.name:{names}}  {first}")
+    for check in checks:
+        first, *more = textwrap.wrap(check["reason"], room) or [""]
+        lines.append(f"{check['point']}  {check['outcome']:8} {check['name']:{names}}  {first}")
         lines += [" " * (names + 14) + rest for rest in more]
-    if decision.retrain:
-        lines.append("The champion's training window has drifted: a retraining is due.")
     return "\n".join(lines)
 
 

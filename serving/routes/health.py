@@ -19,9 +19,9 @@ _VERSION = version("tidegate")
 
 
 @router.get("/healthz", summary="Is the process alive?")
-async def healthz() -> Response:
-    """200 while the server runs, whatever is loaded."""
-    return JsonReply({"status": "alive", "version": _VERSION})
+async def healthz(parts: _PARTS) -> Response:
+    """200 while the server runs, whatever is loaded. `home` tells servers of different homes apart."""
+    return JsonReply({"status": "alive", "version": _VERSION, "home": parts.settings.home_id})
 
 
 @router.get("/readyz", summary="Are the champions loaded?", responses=documented("not-ready"))

@@ -14,6 +14,7 @@ from orchestration.promotion.evidence import (
     Evidence,
     Failure,
     SafetyMeasure,
+    ServingEvidence,
     from_json,
     to_json,
 )
@@ -160,6 +161,12 @@ CASES = [
     ("no contracts", contracts(results=(), n_results=0), "hold", "suite interactions was not checked"),
     ("contracts of another snapshot", contracts(lake_snapshot=6), "hold", "snapshot 6"),
     ("the server could not load it", change("serving.ok", False), "hold", "could not serve"),
+    (
+        "the server never answered",
+        change("serving", ServingEvidence(ok=False, golden_ok=False, detail="no such file")),
+        "hold",
+        "could not serve the bundle (no such file)",
+    ),
     ("golden answers differ", change("serving.golden_ok", False), "hold", "golden requests differ"),
     ("too slow", change("serving.p99_ms", 250.1), "hold", "250 ms at the 99th"),
     ("another bundle was served", change("serving.digest", "x"), "hold", "is about bundle x"),

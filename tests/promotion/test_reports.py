@@ -10,7 +10,8 @@ import pytest
 from orchestration.promotion.decide import decide
 from orchestration.promotion.evidence import ContractResult, from_json
 from orchestration.promotion.figures import figures
-from orchestration.promotion.reports import files, report_html, report_json, report_text
+from orchestration.promotion.reports import files, report_html, report_json
+from orchestration.promotion.verdict import Verdict
 from tests.promotion.cases import NOW, POLICIES, approval, column, drift, good, set_at, walk
 from tests.promotion.fakes import World
 
@@ -107,25 +108,40 @@ def test_a_report_can_be_made_of_whatever_is_missing(path):
         return  # such evidence is never recorded
     row = row_of(evidence)
     assert row["reasons"][0] in html.unescape(report_html(row))
-    assert report_text(decide(evidence, POLICIES["recommender"]))
+    assert row["reasons"][0][:20] in Verdict(row).text()
     assert "gain.png" in figures(evidence)
 
 
 def test_the_terminals_table_has_a_line_for_every_check_within_its_width():
-    decision = decide(good(), POLICIES["recommender"])
-    lines = report_text(decision, width=100).splitlines()
-    assert lines[0] == "recommender version 4: PROMOTE"
+    verdict = Verdict(row_of(good()))
+    lines = verdict.text(width=100).splitlines()
+    assert lines[0] == "recommender version 4: promote"
     assert max(map(len, lines)) <= 100
-    for check in decision.checks:
-        assert any(
-            line.startswith(f"{check.point}  {check.outcome}") and check.name in line for line in lines
-        )
+    for check in verdict.checks:
+        start = f"{check['point']}  {check['outcome']}"
+        assert any(line.startswith(start) and check["name"] in line for line in lines)
+        assert f"| {check['name']} |" in verdict.markdown()
 
 
 def test_a_drifted_champion_is_told_in_the_terminal():
     moved = replace(drift("old", column("t.a", "drifted"), column("t.b")), n_columns=2)
-    text = report_text(decide(replace(good(), drift_champion=moved), POLICIES["recommender"]))
-    assert text.endswith("a retraining is due.")
+    verdict = Verdict(row_of(replace(good(), drift_champion=moved)))
+    assert verdict.text().endswith("a retraining is due.")
+    assert verdict.as_json()["retraining_due"]
+
+
+def test_a_decision_shown_again_says_that_it_is_not_new():
+    verdict = Verdict(row_of(good()), fresh=False)
+    assert "nothing new: decided on 2026-03-01 12:00 UTC" in verdict.line()
+    assert verdict.as_json()["decision"] == "promote"
+    assert not verdict.as_json()["fresh"]
+
+
+def test_a_model_that_was_not_trained_says_why():
+    verdict = Verdict.skipped("generator", "there is no text")
+    assert verdict.text() == "generator: skipped. there is no text"
+    assert verdict.figures == {}
+    assert json.loads(json.dumps(verdict.as_json()))["reasons"] == ["there is no text"]
 
 
 def test_a_rollback_can_be_shown_too(tmp_path):
