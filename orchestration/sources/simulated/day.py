@@ -13,7 +13,7 @@ from orchestration.sources.simulated.chance import Bools, Floats, Ints, generato
 from orchestration.sources.simulated.feed import HOME, NOTIFICATION, Visits, slates, visits_of
 from orchestration.sources.simulated.population import World
 from orchestration.sources.simulated.rhythm import week_factor
-from orchestration.sources.simulated.series import EVENTS_A_VISIT, EVENTS_SHARE, fan_share, visits_to
+from orchestration.sources.simulated.series import fan_share, visits_to
 from orchestration.sources.simulated.supply import FIRST_REPLY, LIVE_DAYS, Posts, Supply, base_code, join
 
 ACTIONS = ("impression", "view", *choice.ACTIONS)
@@ -22,6 +22,9 @@ ACTIONS = ("impression", "view", *choice.ACTIONS)
 _SECONDS = 86_400.0
 _EVENTS_A_VISIT = 9.0
 _MORE_VISITS = 1.3
+_MOST_TRIES = 4
+# The feed's sessions of a day count from 0; a day's visits are fewer than that.
+_SERIES_SESSIONS, _BOT_SESSIONS = 100_000_000, 200_000_000
 _BUSY_NOISE = 0.04
 _BOT_EVENTS, _BOT_SHARE = 40.0, 0.03
 _BOT_ACTIONS = np.array(
@@ -105,7 +108,7 @@ class Chronicle:
         bots = _bot_events(world, posts, number, target, rng)
         pieces = [bots]
         if len(present):
-            fans = fan_share(world, len(present))
+            fans = fan_share(world)
             series = _series_events(world, posts, number, present, fans, rng)
             rest = target - len(bots) - len(series)
             pieces += [series, _feed_events(world, posts, number, present, fans, rest, rng)]
@@ -179,16 +182,11 @@ def _series_events(
     world: World, posts: Posts, day: int, present: Ints, fans: float, rng: np.random.Generator
 ) -> Events:
     visits = visits_to(world, posts, day, present, world.circles_of(present, day), fans)
-    # Where events are few, series would drown the rest: their share is kept by dropping whole fans.
-    allowed = 1.2 * EVENTS_SHARE * world.scenario.events_a_day / EVENTS_A_VISIT
-    keep = uniform(world.salt("series visit"), visits.user, posts.series[visits.row]) < allowed / max(
-        len(visits.user), 1
-    )
-    user, row, time = visits.user[keep], visits.row[keep], visits.time[keep]
+    user, row, time = visits.user, visits.row, visits.time
     shown = choice.Shown(user, row, np.zeros(len(user), dtype=np.int64), time, fan=True)
     interest = _interest_in(world, user, day, posts.topic[row])
     value = choice.utility(world, posts, shown, interest, world.circles_of(user, day))
-    session = 500_000 + np.arange(len(user))
+    session = _SERIES_SESSIONS + np.arange(len(user))
     return _outcomes(world, posts, shown, value, session, np.full(len(user), NOTIFICATION), rng)
 
 
@@ -196,6 +194,22 @@ def _feed_events(
     world: World, posts: Posts, day: int, present: Ints, fans: float, target: float, rng: np.random.Generator
 ) -> Events:
     wanted = max(target / _EVENTS_A_VISIT * _MORE_VISITS, 1.0)
+    for _ in range(_MOST_TRIES):
+        visits, at, seen, value = _visits_with_slates(world, posts, day, present, fans, wanted, rng)
+        expected = choice.expected_events(value, seen.position)
+        if expected.sum() >= target:
+            break
+        # People who come often have seen most of what there is: their visits are short, so there must be more.
+        wanted *= 1.2 * target / max(float(expected.sum()), 1.0)
+    kept = _cut(len(visits), at, expected, target, rng)[at]
+    seen = choice.Shown(seen.user[kept], seen.row[kept], seen.position[kept], seen.time[kept])
+    return _outcomes(world, posts, seen, value[kept], at[kept], visits.surface[at[kept]], rng)
+
+
+def _visits_with_slates(
+    world: World, posts: Posts, day: int, present: Ints, fans: float, wanted: float, rng: np.random.Generator
+) -> tuple[Visits, Ints, choice.Shown, Floats]:
+    """About `wanted` visits; for each post shown in them the visit's number, the showing, and its utility."""
     visits = visits_of(world, present, day, wanted, rng)
     distinct, inverse = np.unique(visits.user, return_inverse=True)
     interests = world.interests(distinct, day)[inverse]
@@ -204,9 +218,7 @@ def _feed_events(
     at = shown.visit
     seen = choice.Shown(visits.user[at], shown.row, shown.position, visits.time[at])
     value = choice.utility(world, posts, seen, interests[at, posts.topic[shown.row]], (first[at], second[at]))
-    kept = _cut(len(visits), at, choice.expected_events(value, shown.position), target, rng)[at]
-    seen = choice.Shown(seen.user[kept], seen.row[kept], seen.position[kept], seen.time[kept])
-    return _outcomes(world, posts, seen, value[kept], at[kept], visits.surface[at[kept]], rng)
+    return visits, at, seen, value
 
 
 def _cut(visits: int, visit: Ints, expected: Floats, target: float, rng: np.random.Generator) -> Bools:
@@ -219,13 +231,17 @@ def _cut(visits: int, visit: Ints, expected: Floats, target: float, rng: np.rand
 
 
 def _bot_events(world: World, posts: Posts, day: int, target: float, rng: np.random.Generator) -> Events:
-    """Bots like and share each other's spam and what is popular, at an even pace, day and night."""
+    """Bots like and share each other's spam and what is popular, at an even pace, day and night.
+
+    Each begins its round at another time of every day.
+    """
     bots = np.flatnonzero(world.users.bot)
     each = int(min(_BOT_EVENTS, _BOT_SHARE * target / max(len(bots), 1)))
     old = np.flatnonzero(posts.created < day)
     count = each * len(bots) if len(old) else 0
     user = np.repeat(bots, each)[:count]
-    pace = np.tile((np.arange(each) + 0.5) / max(each, 1), len(bots))[:count]
+    begun = np.repeat(uniform(world.salt("bot round"), bots, day), each)[:count]
+    pace = begun + np.tile(np.arange(each) / max(each, 1), len(bots))[:count]
     weight = np.exp(posts.quality[old]) * np.where(posts.spam[old], 12.0, 1.0)
     row = rng.choice(old, size=count, p=weight / weight.sum()) if count else np.zeros(0, dtype=np.int64)
     return Events(
@@ -235,7 +251,7 @@ def _bot_events(world: World, posts: Posts, day: int, target: float, rng: np.ran
         action=_BOT_ACTIONS[rng.integers(0, len(_BOT_ACTIONS), count)],
         value=np.full(count, np.nan),
         position=np.full(count, -1, dtype=np.int64),
-        session=900_000 + user,
+        session=_BOT_SESSIONS + user,
         surface=np.full(count, HOME, dtype=np.int64),
     )
 
@@ -257,8 +273,3 @@ def _replies(world: World, events: Events, posts: Posts, day: int) -> tuple[Even
     root = by_code[np.searchsorted(posts.code[by_code], root_code)]
     columns = {name: getattr(events, name) for name in Events.__dataclass_fields__} | {"code": target}
     return Events(**columns), Replies(code, events.user[at], events.time[at], parent, root)
-
-
-def visits_fit(visits: Visits) -> bool:
-    """Whether numbers of sessions stay apart: feed, series and bots count from 0, 500,000 and 900,000."""
-    return len(visits) < 500_000

@@ -22,6 +22,8 @@ BACKLOG_DAYS = 7
 
 _DAY_MICROSECONDS = 86_400_000_000
 _LEAST_RAMP_DAYS = 5
+# A day's posts and replies are numbered up to half a million each; about one event in a hundred is a reply.
+_MOST_EVENTS_A_DAY, _MOST_POSTS_A_DAY = 20_000_000, 400_000
 
 
 class Shift(BaseModel):
@@ -79,6 +81,10 @@ class Scenario(BaseModel):
             raise ValueError("more than a quarter of the users would be bots")
         if self.drift_day is not None and self.drift_day >= self.days:
             raise ValueError(f"drift_day {self.drift_day} is not within the {self.days} days")
+        if self.events_a_day > _MOST_EVENTS_A_DAY or self.posts_a_day > _MOST_POSTS_A_DAY:
+            raise ValueError(
+                f"a day has at most {_MOST_EVENTS_A_DAY:,} events and {_MOST_POSTS_A_DAY:,} posts; make it more days"
+            )
         return self
 
     @property

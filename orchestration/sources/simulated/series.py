@@ -35,13 +35,16 @@ class SeriesVisits:
     time: Floats
 
 
-def fan_share(world: World, present: int) -> float:
-    """Share of a circle's members who become fans, such that series make up their share of a day's events."""
+def fan_share(world: World) -> float:
+    """Share of a circle's members who become fans, such that series make up their share of a day's events.
+
+    The same on every day of a stretch: a share that moved would have fans skip parts.
+    """
     scenario = world.scenario
     parts_a_day = scenario.posts_a_day * SERIES_SHARE
-    members = present * (1 + _SECOND_CIRCLE) / len(world.circles.topic)
+    members = world.founders * (1 + _SECOND_CIRCLE) / len(world.circles.topic)
     wanted = EVENTS_SHARE * scenario.events_a_day / EVENTS_A_VISIT / parts_a_day
-    return float(np.clip(wanted / (members * _RUN_SHARE), 0.02, _MOST_FANS))
+    return float(min(wanted / (members * _RUN_SHARE), _MOST_FANS))
 
 
 def is_fan(world: World, users: Ints, series: Ints, second: Bools, share: float) -> Bools:

@@ -23,6 +23,7 @@ def test_a_scenario_is_read_as_it_was_written(tmp_path, name):
     ("drift: slow", "drift"),
     ("users: 20\nbots: 9", "bots"),
     ("days: 5\ndrift: sudden\ndrift_day: 5", "drift_day"),
+    ("events: 2000000000\ndays: 9", "at most 20,000,000 events"),
     ("- a list", "a scenario names its knobs"),
     ("{broken", "not a scenario"),
     ("", "a scenario names its knobs"),

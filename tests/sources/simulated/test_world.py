@@ -123,7 +123,7 @@ def test_those_who_read_a_part_read_the_next_in_order():
 
 def test_fans_are_fans_on_every_day():
     world = World(Scenario(**SMALL))
-    share = fan_share(world, 200)
+    share = fan_share(world)
     users, series, second = np.arange(200), np.full(200, 3), np.zeros(200, dtype=bool)
     np.testing.assert_array_equal(
         is_fan(world, users, series, second, share), is_fan(world, users, series, second, share)
