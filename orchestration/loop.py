@@ -1,6 +1,7 @@
 """The whole loop once, in this process, through the real Dagster job; ends with a table for a person."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +50,10 @@ def run_loop(settings: Settings, progress: Callable[[str], None]) -> LoopOutcome
         for run_id in reap(instance):
             progress(f"closed run {run_id}: its process is gone")
         reconcile_registry(settings, progress)
-        result = defs.resolve_job_def("full_loop").execute_in_process(instance=instance, raise_on_error=False)
+        with _quiet(settings):
+            result = defs.resolve_job_def("full_loop").execute_in_process(
+                instance=instance, raise_on_error=False, run_config={"loggers": {"console": {}}}
+            )
         failures = [_failure(event) for event in result.all_events if event.is_step_failure]
         blocked = [f"run {result.run_id} failed"] if not result.success and not failures else []
         handed = {
@@ -59,6 +63,15 @@ def run_loop(settings: Settings, progress: Callable[[str], None]) -> LoopOutcome
         }
     rows = [_row(model, handed.get(model), settings) for model in ("recommender", "generator")]
     return LoopOutcome(rows, "; ".join(failures + blocked))
+
+
+@contextmanager
+def _quiet(settings: Settings) -> Iterator[None]:
+    """What tools print to stdout (dbt, a line a model) goes to a file: the terminal shows what assets say."""
+    path = settings.home / "logs" / "run.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as output, redirect_stdout(output):
+        yield
 
 
 def _failure(event: object) -> str:

@@ -17,7 +17,8 @@ class _Format(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         meta = getattr(record, "dagster_meta", {})
         step = (meta.get("step_key") or "").removesuffix("__assets")
-        text = meta.get("orig_message") or record.getMessage()
+        # A framework event's trace is in the run's event log; the terminal shows its first line.
+        text = str(meta.get("orig_message") or record.getMessage()).splitlines()[0]
         return f"{self.formatTime(record, '%H:%M:%S')} {step:24.24} {text}"
 
 
