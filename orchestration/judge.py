@@ -14,7 +14,7 @@ from orchestration.collect import Collector, Subject
 from orchestration.cycle import Cycle, ModelName, latest_cycle
 from orchestration.promotion.ledger import LakeLedger, Reign, Row, of_model, succession
 from orchestration.promotion.operations import Gate, RegistryBehindError
-from orchestration.promotion.policy import load_policy
+from orchestration.promotion.policy import Policy, load_policy
 from orchestration.promotion.publish import materialise
 from orchestration.promotion.registry import MlflowRegistry
 from orchestration.promotion.verdict import Verdict
@@ -60,9 +60,9 @@ def judge_cycle(
 ) -> Verdict:
     """Judge the best candidate of the newest cycle and act on the decision.
 
-    A candidate that was decided already is shown with `fresh` false, unless evidence failed to compute then. Raises
-    UserError when nothing was ever trained, BundleError when the candidate's files are not whole, and what
-    `Gate.judge` raises.
+    A candidate that was decided already is shown with `fresh` false, unless evidence failed to compute then or the
+    policy is another one now. Raises UserError when nothing was ever trained, BundleError when the candidate's files
+    are not whole, and what `Gate.judge` raises.
     """
     cycle = latest_cycle(settings, model)
     if cycle is None:
@@ -71,8 +71,8 @@ def judge_cycle(
         return Verdict.skipped(model, cycle.skipped)
     desk = Desk(settings)
     best = open_bundle(cycle.bundle_path(cycle.best), model)
-    rows = of_model(desk.ledger.rows(), model)
-    decided = _decided(rows, best.digest)
+    policy, rows = load_policy(model), of_model(desk.ledger.rows(), model)
+    decided = _decided(rows, best.digest, policy)
     if decided is not None:
         return Verdict(decided, fresh=False)
     run_id = cycle.runs[cycle.best]
@@ -81,17 +81,15 @@ def judge_cycle(
     )
     with tempfile.TemporaryDirectory(prefix="tidegate-gate-") as folder:
         candidate = Subject(version, run_id, _fetched(desk, model, version, best, Path(folder)))
-        return _judged(desk, model, cycle, candidate, succession(rows).champion, progress)
+        return _judged(desk, policy, cycle, candidate, succession(rows).champion, progress)
 
 
 def _judged(
-    desk: Desk, model: ModelName, cycle: Cycle, candidate: Subject, champion: Reign | None, progress: Progress
+    desk: Desk, policy: Policy, cycle: Cycle, candidate: Subject, champion: Reign | None, progress: Progress
 ) -> Verdict:
-    known = _champion(desk, model, champion) if champion is not None else None
+    known = _champion(desk, policy.model, champion) if champion is not None else None
     snapshot = champion.lake_snapshot if champion is not None else 0
-    collector = Collector(
-        desk.settings, model, load_policy(model), cycle, candidate, known, snapshot, progress
-    )
+    collector = Collector(desk.settings, policy.model, policy, cycle, candidate, known, snapshot, progress)
     evidence = collector.collect()
     if collector.pages:
         desk.registry.attach(candidate.run_id, collector.pages)
@@ -103,14 +101,16 @@ def judge_latest(settings: Settings, model: ModelName, progress: Progress) -> Ve
     return judge_cycle(settings, model, progress)
 
 
-def _decided(rows: list[Row], digest: str) -> Row | None:
-    """The last decision about a bundle, if its evidence was all there."""
+def _decided(rows: list[Row], digest: str, policy: Policy) -> Row | None:
+    """The last decision about a bundle, if it was made by this policy and its evidence was all there."""
     mine = [
         row
         for row in rows
         if row["evidence"]["bundle"]["digest"] == digest and row["evidence"].get("evidence") is not None
     ]
-    return None if not mine or mine[-1]["evidence"]["evidence"]["failures"] else mine[-1]
+    if not mine or mine[-1]["policy_digest"] != policy.digest or mine[-1]["evidence"]["evidence"]["failures"]:
+        return None
+    return mine[-1]
 
 
 def _fetched(desk: Desk, model: ModelName, version: str, expected: Bundle, folder: Path) -> Bundle:

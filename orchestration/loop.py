@@ -37,8 +37,10 @@ class LoopOutcome:
 _HEAD = ("model", "decision", "version", "why")
 
 
-def run_loop(settings: Settings, progress: Callable[[str], None]) -> LoopOutcome:
-    """Run the job `full_loop` once and tell what was decided.
+def run_loop(
+    settings: Settings, progress: Callable[[str], None], run_config: dict[str, Any] | None = None
+) -> LoopOutcome:
+    """Run the job `full_loop` once and tell what was decided; `run_config` is what the Launchpad would take.
 
     Before it starts, runs whose process is gone are closed and a promotion that was cut short is completed from the
     ledger. Raises UserError for a user's mistake; a failing step is named in `failed`, with its own message.
@@ -52,7 +54,9 @@ def run_loop(settings: Settings, progress: Callable[[str], None]) -> LoopOutcome
         reconcile_registry(settings, progress)
         with _quiet(settings):
             result = defs.resolve_job_def("full_loop").execute_in_process(
-                instance=instance, raise_on_error=False, run_config={"loggers": {"console": {}}}
+                instance=instance,
+                raise_on_error=False,
+                run_config={"loggers": {"console": {}}} | (run_config or {}),
             )
         failures = [_failure(event) for event in result.all_events if event.is_step_failure]
         blocked = [f"run {result.run_id} failed"] if not result.success and not failures else []

@@ -13,6 +13,13 @@ for _name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
     del os.environ[_name]
 os.environ["TIDEGATE_HOME"] = _HOME.name
 os.environ["TIDEGATE_LOG_LEVEL"] = "WARNING"
+# The embedded world of the whole-loop tests: small, but with enough users and texts for every check to be judged.
+os.environ |= {
+    "TIDEGATE_WORLD_USERS": "300",
+    "TIDEGATE_WORLD_POSTS": "1500",
+    "TIDEGATE_WORLD_EVENTS": "30000",
+    "TIDEGATE_WORLD_DAYS": "28",
+}
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,9 @@ _FEATURES = dg.AssetSelection.groups("landing", "features")
 
 ingest_job = dg.define_asset_job(
     "ingest",
-    selection=_FEATURES | dg.AssetSelection.assets("online_state"),
-    description="Files that wait to landing zone, lake and features; publishes the state that the API reads.",
+    selection=_FEATURES | dg.AssetSelection.assets("online_state", "champion_drift"),
+    description="Files that wait to landing zone, lake and features; publishes the state that the API reads, and looks "
+    "whether the data has drifted away from the champions.",
     executor_def=dg.in_process_executor,
     tags=_TAGS,
 )
