@@ -1,7 +1,8 @@
 """Pure machine learning: Arrow tables in, metrics and a bundle out. Knows no Dagster, no DuckDB and no HTTP.
 
-Importing it turns the telemetry of every package below off, unless the environment already says otherwise: every entry
-point of the project imports this package before the others, also `mlflow.pyfunc.load_model` in a stranger's process.
+Importing it turns telemetry and progress bars of the packages below off, unless the environment already says otherwise:
+every entry point of the project imports this package before the others, also `mlflow.pyfunc.load_model` in a stranger's
+process.
 """
 
 import os
@@ -14,6 +15,10 @@ _TELEMETRY_OFF = {
     "GX_ANALYTICS_ENABLED": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
+_QUIET = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a bar for every copied bundle
+    "TOKENIZERS_PARALLELISM": "false",
+}
 
-for _name, _value in _TELEMETRY_OFF.items():
+for _name, _value in (_TELEMETRY_OFF | _QUIET).items():
     os.environ.setdefault(_name, _value)
