@@ -12,6 +12,8 @@ from training.files import write_atomic
 
 _INSTANCE = {
     "telemetry": {"enabled": False},
+    # No pop-up that asks for an e-mail address before the first look.
+    "nux": {"enabled": False},
     # One run at a time: two trainings on the same cores finish later than one after the other.
     "concurrency": {"runs": {"max_concurrent_runs": 1}, "pools": {"default_limit": 1, "granularity": "op"}},
     "run_monitoring": {

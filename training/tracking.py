@@ -81,7 +81,9 @@ def prepare_store(tracking_uri: str, folder: Path) -> None:
                 location = None
                 if tracking_uri.startswith("sqlite:"):
                     location = (folder / "artifacts" / name).as_uri()
-                client.create_experiment(name, artifact_location=location)
+                # Without its kind, the UI opens an experiment as one of prompts and traces.
+                kind = {"mlflow.experimentKind": "custom_model_development"}
+                client.create_experiment(name, artifact_location=location, tags=kind)
 
 
 class Tracker:
@@ -114,7 +116,8 @@ class Tracker:
     @staticmethod
     def _tags(tags: Mapping[str, str]) -> dict[str, str]:
         commit = git_commit()
-        known = {"code.digest": code_digest()} | ({"mlflow.source.git.commit": commit} if commit else {})
+        known = {"code.digest": code_digest(), "mlflow.source.name": "tidegate"}
+        known |= {"mlflow.source.git.commit": commit} if commit else {}
         return known | dict(tags)
 
     def log_candidate(
@@ -134,6 +137,8 @@ class Tracker:
         """
         run = self.client.create_run(
             self._experiment_id(experiment),
+            # It is logged when all candidates are done; the UI's column of durations is to show what fitting took.
+            start_time=int((time.time() - candidate.seconds) * 1000),
             run_name=candidate.name,
             tags=self._tags(tags)
             | {
