@@ -38,6 +38,7 @@ class Server:
             "TIDEGATE_HOME": str(home),
             "TIDEGATE_POLL_SECONDS": "0.1",
             "TIDEGATE_LOG_FORMAT": "json",
+            "TIDEGATE_LOG_LEVEL": "INFO",
             "OMP_NUM_THREADS": "1",
             **{f"TIDEGATE_{name.upper()}": str(value) for name, value in settings.items()},
         }
