@@ -1,4 +1,8 @@
-"""Checks the training tables of a snapshot and keeps the results as evidence."""
+"""Checks the training tables of a snapshot and keeps the results as evidence.
+
+Suites are named `training.<table>` (Great Expectations) and `dbt` (the tests of the build that made the tables); those
+of the border, kept when a batch is loaded, `border.<stream>`.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -13,10 +17,14 @@ TRAINING_TABLES = ("interactions", "posts", "users", "user_sequences", "corpus_d
 
 
 def check_training_tables(settings: Settings, snapshot: int) -> list["CheckResult"]:
-    """Run every training table's suite at `snapshot`, record the results for that snapshot and return them."""
+    """Run every training table's suite at `snapshot`, add what dbt's tests found, record it all for that snapshot.
+
+    Returns what was recorded. Raises UserError for an unknown snapshot or a table that is not there.
+    """
+    from orchestration.lake.build_results import results_of_build
     from orchestration.quality.expectations import check_training_table
 
-    results = []
+    results = results_of_build(settings, snapshot)
     for table in TRAINING_TABLES:
         results += check_training_table(table, read_table(settings, f"marts.{table}", snapshot=snapshot))
     record_results(settings, results, snapshot=snapshot)

@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from orchestration.lake.build_results import record_build
 from orchestration.lake.catalog import hide_password
 from orchestration.lake.connection import (
     attach_options,
@@ -143,7 +144,9 @@ def build_features(settings: Settings, progress: Progress, full_refresh: bool = 
     """Make the feature tables of the newest raw rows: one `dbt build` under the lake's write lock.
 
     Only days that new rows fall on are counted anew; `full_refresh` makes everything anew. `progress` gets a line per
-    table. Raises FeaturesError with the first line of dbt's own error, UserError when nothing was ingested yet.
+    table. What the tests found is recorded as evidence, also of a build that fails.
+
+    Raises FeaturesError with the first line of dbt's own error, UserError when nothing was ingested yet.
     """
     ensure_lake(settings)
     environment = dbt_environment(settings)
@@ -157,6 +160,7 @@ def build_features(settings: Settings, progress: Progress, full_refresh: bool = 
         arguments = ["build", *(["--full-refresh"] if full_refresh else [])]
         code, error = _dbt(arguments, environment, progress)
         report = FeatureReport(_node_results(results), time.monotonic() - started)
+        record_build(settings, target)
     if code:
         broken = next((node for node in report.nodes if node.status in ("error", "fail")), None)
         raise FeaturesError(f"features: {broken.why()}" if broken else f"features: {error}", report)

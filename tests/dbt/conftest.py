@@ -1,24 +1,26 @@
-"""One tiny lake, built once by the real dbt; its compiled SQL serves all other tests."""
+"""One small simulated world, built once by the real dbt; its compiled SQL serves all other tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from orchestration.lake.connection import write
 from orchestration.lake.features import build_features
-from orchestration.lake.raw import prepare_tables
+from orchestration.lake.ingest import ingest
+from orchestration.sources.simulated import Scenario, write_scenario
 from serving.settings import Settings
 from tests.dbt.project import Project, World, compile_project
 
 
 @pytest.fixture(scope="session")
 def built_lake(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A lake whose raw tables are there and empty, with its features."""
+    """A lake with a fortnight of a small world, and its features."""
     settings = Settings(
         home=Path(tmp_path_factory.mktemp("dbt") / "home"), lake_catalog="", lake_data_path=""
     )
-    write(settings, prepare_tables, "raw tables")
+    scenario = settings.home.with_name("world.json")
+    write_scenario(scenario, Scenario(users=200, posts=400, events=4000, days=14, truth="truth"))
+    ingest(settings, scenario, "simulated", lambda _: None)
     build_features(settings, lambda _: None)
     return settings
 

@@ -12,7 +12,7 @@ from tests.lake.fakes import FakeReader, make_settings
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A home of its own. Great Expectations, a second a file, is asked in tests/quality; here the masks answer for it."""
+    """A home of its own. Great Expectations, a second a file, is tested in tests/quality; here the masks answer."""
     monkeypatch.setitem(READERS, "fake", FakeReader())
     monkeypatch.setattr(
         expectations,

@@ -157,7 +157,7 @@ CASES = [
     ("different answers of a former champion", change("disagreement.champion_digest", "x"), "hold", "not the champion"),
     ("a critical contract failed", contracts(FAILED), "hold", "posts.no_future_dates"),
     ("a minor contract failed", contracts(MINOR), "promote", None),
-    ("a contract is left out", contracts(n_results=9), "hold", "4 of 9"),
+    ("a contract is left out", contracts(n_results=9), "hold", "5 of 9"),
     ("no contracts", contracts(results=(), n_results=0), "hold", "suite training.interactions was not checked"),
     ("contracts of another snapshot", contracts(lake_snapshot=6), "hold", "snapshot 6"),
     ("the server could not load it", change("serving.ok", False), "hold", "could not serve"),

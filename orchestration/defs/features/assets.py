@@ -41,12 +41,17 @@ def dbt_features(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, settings: SettingsResource
 ) -> Iterator[Any]:
     """Staging, intermediate and mart models with their tests, in one `dbt build` under the lake's write lock."""
+    from orchestration.lake.build_results import record_build
     from orchestration.lake.connection import ensure_lake, write_lock
 
     known = settings.get()
     ensure_lake(known)
     os.environ.update(dbt_environment(known))
+    target = known.dbt_dir / "runs" / context.run_id
     with write_lock(known):
-        yield from dbt.cli(
-            ["build"], context=context, target_path=known.dbt_dir / "runs" / context.run_id
-        ).stream()
+        # A retry of the run finds the folder of the attempt before it.
+        (target / "run_results.json").unlink(missing_ok=True)
+        try:
+            yield from dbt.cli(["build"], context=context, target_path=target).stream()
+        finally:
+            record_build(known, target)

@@ -1,0 +1,41 @@
+"""The project as dbt itself builds and tests it."""
+
+import json
+
+from orchestration.contracts import TRAINING_TABLES, check_training_tables
+from orchestration.lake.connection import current_snapshot
+from orchestration.lake.features import FEATURE_TABLES, build_features, feature_hashes
+from orchestration.lake.quality_store import latest_results
+from orchestration.promotion.policy import load_policy
+from serving.settings import Settings
+from tests.dbt.project import run_dbt
+
+
+def test_every_unit_test_of_the_models_passes(built_lake: Settings) -> None:
+    done = run_dbt(built_lake, "test", "--select", "test_type:unit")
+    assert done.returncode == 0, done.stdout
+    results = json.loads((built_lake.dbt_dir / "target" / "run_results.json").read_text())["results"]
+    assert len(results) > 10
+
+
+def test_the_gate_finds_every_suite_that_its_policies_demand_on_the_snapshot_that_training_reads(
+    built_lake: Settings,
+) -> None:
+    snapshot = current_snapshot(built_lake)
+    check_training_tables(built_lake, snapshot)
+    found = [row for row in latest_results(built_lake, snapshot) if row["snapshot"] == snapshot]
+    suites = {row["suite"] for row in found}
+    assert suites == {"dbt", *(f"training.{table}" for table in TRAINING_TABLES)}
+    for model in ("recommender", "generator"):
+        assert set(load_policy(model).contracts.required_suites) <= suites
+    assert [row for row in found if not row["success"]] == []
+    rules = {row["expectation"] for row in found if row["suite"] == "dbt"}
+    assert {"interactions_add_up", "users_and_days_add_up", "posts_and_documents_add_up"} <= rules
+
+
+def test_a_build_with_nothing_new_and_one_from_scratch_change_no_feature(built_lake: Settings) -> None:
+    before = feature_hashes(built_lake)
+    assert set(before) == set(FEATURE_TABLES)
+    for full_refresh in (False, True):
+        build_features(built_lake, lambda _: None, full_refresh=full_refresh)
+        assert feature_hashes(built_lake) == before
