@@ -1,4 +1,4 @@
-"""What the tests of a dbt build found, kept as evidence for the gate in suite `dbt`: one outcome a test or failed model.
+"""What a dbt build's tests found, kept as evidence for the gate in suite `dbt`: one outcome a test or failed model.
 
 A build records its outcome at the snapshot that it ended with. Training reads a later one, so the outcome is carried
 over to it, and only where no rows were loaded in between: views over the raw tables would show rows that no test saw.
