@@ -1,13 +1,14 @@
 """The trained models behind serving's interfaces; their packages are imported when a bundle is loaded."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.models import ContextEvent, GeneratorEngine, Ranker, Ranking, Recommendation
-from training.bundle import Bundle, BundleError
+from serving.models import ContextEvent, Ranker, Ranking, Recommendation, Sampling, TextRun
+from training.bundle import Bundle
 
 if TYPE_CHECKING:
+    from training.generator.sample import TextGenerator
     from training.recommender.models.base import Recommender
     from training.recommender.served import ServedRecommender
     from training.recommender.state import FeedState
@@ -57,6 +58,45 @@ def load_state(folder: Path) -> "FeedState":
     return read_state(folder)
 
 
-def load_generator(bundle: Bundle) -> GeneratorEngine:
+class TrainedGenerator:
+    """A generator's model, ready to continue prompts."""
+
+    def __init__(self, generator: "TextGenerator") -> None:
+        self._generator = generator
+
+    def prompt_tokens(self, prompt: str) -> int:
+        """See `GeneratorEngine`."""
+        return self._generator.prompt_tokens(prompt)
+
+    def generate(self, prompt: str, sampling: Sampling) -> TextRun:
+        """See `GeneratorEngine`. `sampling.trim_start` is for whoever shows the pieces."""
+        run = TextRun(pieces=_no_text())
+        run.pieces = self._pieces(prompt, sampling, run)
+        return run
+
+    def _pieces(self, prompt: str, sampling: Sampling, run: TextRun) -> Generator[str, None, None]:
+        for piece in self._generator.generate(
+            prompt,
+            max_tokens=sampling.max_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=sampling.seed,
+            stop=sampling.stop,
+        ):
+            run.tokens, run.finish = piece.tokens, piece.finish or "length"
+            yield piece.text
+
+
+def _no_text() -> Generator[str, None, None]:
+    yield from ()
+
+
+def load_generator(bundle: Bundle) -> TrainedGenerator:
     """The generator of a verified bundle. Raises BundleError when its parts do not fit together."""
-    raise BundleError(f"{bundle.path}: generators cannot be loaded yet")
+    import torch
+
+    from training.generator.sample import TextGenerator
+
+    # Several texts are made at once, each in small steps: threads inside a step would only wait for each other.
+    torch.set_num_threads(1)
+    return TrainedGenerator(TextGenerator.load(bundle))

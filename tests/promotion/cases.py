@@ -105,7 +105,7 @@ def good(model: str = "recommender", *, first: bool = False, drifted: bool = Fal
     """Evidence that promotes: a challenger, or the first champion, or one that wins after the data has drifted."""
     policy = POLICIES[model]
     against, other = (
-        ("popularity" if model == "recommender" else "lstm", "cheap") if first else ("blend", "old")
+        ("popularity" if model == "recommender" else "ngram", "cheap") if first else ("blend", "old")
     )
     baseline = policy.comparison.baselines[0]
     moved = drift(

@@ -117,7 +117,12 @@ class FitConfig(_Group):
     evaluations: int = Field(8, ge=1, description="Looks at the validation documents within the budget")
     evaluation_documents: int = Field(300, ge=20, description="Validation documents at each look")
     patience: int = Field(3, ge=1, description="Looks without a better value before fitting ends")
-    threads: int = Field(0, ge=0, description="Threads of torch; 0: its own default")
+    threads: int = Field(
+        1,
+        ge=0,
+        description="Threads of torch; 0: its own default. Networks this small gain little from a second one, and lose "
+        "most of their speed to waiting where another process uses the core",
+    )
 
 
 class EvaluationConfig(_Group):

@@ -1,11 +1,11 @@
 """Documents of one corpus, split in time: the oldest train, then validation, then test.
 
-Knows nothing of tokens. What leaves here is clean Unicode (no lone surrogates), not empty, and no held-out document is a
-near copy of a training document.
+Knows nothing of tokens. What leaves here is clean Unicode (no lone surrogates), not empty, and no held-out document is
+a near copy of an older one.
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -70,39 +70,25 @@ class Corpus:
     fitting: Documents
     calibration: Documents
     validation: Documents
-    test: Documents
+    test: pa.Table
+    """Rows as `held_out_documents` gives them."""
     trained_until: datetime
     """UTC; every training document is older, every held-out one is not."""
     window: tuple[datetime, datetime]
     """UTC, half-open: the test window."""
     notes: list[str] = field(default_factory=list)
 
-    @property
-    def training(self) -> Documents:
-        """`fitting`, then `calibration`."""
-        return self.fitting.plus(self.calibration)
 
-
-def read_documents(table: pa.Table) -> Documents:
-    """The rows of a table with at least `document_id` and `text`, in its order; rows without text are left out.
-
-    Raises UserError when a required column is missing.
-    """
-    missing = {"document_id", "text"} - set(table.column_names)
-    if missing:
-        raise UserError(f"the corpus lacks the column {min(missing)}")
-    texts = [clean_text(text or "") for text in table["text"].to_pylist()]
-    columns = {
-        name: table[name].to_pylist() if name in table.column_names else [None] * table.num_rows
-        for name in ("document_id", "lang", "community", "author_id")
-    }
-    keep = [i for i, text in enumerate(texts) if text.strip()]
+def read_documents(rows: pa.Table) -> Documents:
+    """The documents of `rows`, one a row; every row has a text."""
+    columns = {name: rows[name].to_pylist() for name in COLUMNS if name != "created_at"}
+    ids = [str(value) for value in columns["document_id"]]
     return Documents(
-        [str(columns["document_id"][i]) for i in keep],
-        [texts[i] for i in keep],
-        [columns["lang"][i] or _NO_LANGUAGE for i in keep],
-        [columns["community"][i] or _NO_COMMUNITY for i in keep],
-        [columns["author_id"][i] or str(columns["document_id"][i]) for i in keep],
+        ids,
+        [clean_text(text) for text in columns["text"]],
+        [lang or _NO_LANGUAGE for lang in columns["lang"]],
+        [community or _NO_COMMUNITY for community in columns["community"]],
+        [author or own for author, own in zip(columns["author_id"], ids, strict=True)],
     )
 
 
@@ -115,7 +101,9 @@ def _in_time_order(table: pa.Table) -> tuple[pa.Table, np.ndarray, list[str]]:
     notes = []
     if timed.num_rows < table.num_rows:
         notes.append(f"{table.num_rows - timed.num_rows} documents without a time were left out.")
-    filled = timed.filter(pc.not_equal(pc.utf8_trim_whitespace(pc.fill_null(timed["text"], "")), ""))
+    filled = timed.filter(
+        pa.array([bool((text or "").strip()) for text in timed["text"].to_pylist()], pa.bool_())
+    )
     if filled.num_rows < timed.num_rows:
         notes.append(f"{timed.num_rows - filled.num_rows} empty documents were left out.")
     filled = filled.sort_by([("created_at", "ascending"), ("document_id", "ascending")])
@@ -124,7 +112,13 @@ def _in_time_order(table: pa.Table) -> tuple[pa.Table, np.ndarray, list[str]]:
 
 
 def _instant(microseconds: int) -> datetime:
-    return datetime.fromtimestamp(microseconds / 1e6, UTC)
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).replace(
+        microsecond=microseconds % 1_000_000
+    )
+
+
+def _microseconds(instant: datetime) -> int:
+    return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _cut(text: str, limit: int) -> str:
@@ -153,28 +147,22 @@ def split_corpus(table: pa.Table, config: CorpusConfig) -> Corpus:
     share = config.heldout_share
     least = int(np.ceil(config.min_training_documents / (1 - 2 * share)))
     _require(rows.num_rows, least, "documents with text and time")
-    test_at = times[int(len(times) * (1 - share))]
-    validation_at = times[int(len(times) * (1 - 2 * share))]
+    validation_at, test_at = (int(times[int(len(times) * (1 - part * share))]) for part in (2, 1))
     old = np.flatnonzero(times < validation_at)
-    between = np.flatnonzero((times >= validation_at) & (times < test_at))
-    new = np.flatnonzero(times >= test_at)
     _require(len(old), config.min_training_documents, "documents older than its held-out windows")
-    documents = read_documents(rows)
-    training = _recent(documents.take(old), config, notes)
+    training = _recent(read_documents(rows.take(old)), config, notes)
     _require(int(training.n_bytes.sum()), config.min_training_bytes, "bytes of training text")
-    held_out = [
-        _without_copies(
-            documents.take(_thin(part, config.max_heldout_documents)), training, config, name, notes
-        )
-        for part, name in ((between, "validation"), (new, "test"))
-    ]
+    until, window = _instant(validation_at), (_instant(test_at), _instant(int(times[-1]) + 1))
+    validation = _held_out(rows, times, (until, window[0]), config, "validation", notes)
+    test = _held_out(rows, times, window, config, "test", notes)
     n_fitting = round(len(training) * (1 - config.calibration_share))
     return Corpus(
-        training.take(np.arange(n_fitting)),
-        training.take(np.arange(n_fitting, len(training))),
-        *held_out,
-        trained_until=_instant(int(validation_at)),
-        window=(_instant(int(test_at)), _instant(int(times[-1]) + 1)),
+        fitting=training.take(np.arange(n_fitting)),
+        calibration=training.take(np.arange(n_fitting, len(training))),
+        validation=read_documents(validation),
+        test=test,
+        trained_until=until,
+        window=window,
         notes=notes,
     )
 
@@ -193,30 +181,39 @@ def _recent(documents: Documents, config: CorpusConfig, notes: list[str]) -> Doc
     return documents.take(np.arange(len(documents) - kept, len(documents)))
 
 
-def _without_copies(
-    part: Documents, training: Documents, config: CorpusConfig, name: str, notes: list[str]
-) -> Documents:
-    copied = near_copies(part.texts, training.texts, config.near_copy_similarity)
-    if copied.any():
-        notes.append(
-            f"{int(copied.sum())} {name} documents were dropped as near copies of training documents."
-        )
-    part = part.take(np.flatnonzero(~copied))
-    _require(len(part), config.min_heldout_documents, f"{name} documents that are no copies of training ones")
+def _held_out(
+    rows: pa.Table,
+    times: np.ndarray,
+    window: tuple[datetime, datetime],
+    config: CorpusConfig,
+    name: str,
+    notes: list[str],
+) -> pa.Table:
+    part, copied = _window_rows(rows, times, window, config)
+    if copied:
+        notes.append(f"{copied} {name} documents were dropped as near copies of older documents.")
+    _require(
+        part.num_rows, config.min_heldout_documents, f"{name} documents that are no copies of older ones"
+    )
     return part
 
 
-def held_out_documents(
-    table: pa.Table, trained_until: datetime, window: tuple[datetime, datetime], config: CorpusConfig
-) -> pa.Table:
-    """The rows of `table` inside `window` (half-open) that are no near copies of rows older than `trained_until`.
-
-    What a bundle may be judged on; at most `config.max_heldout_documents`, evenly spread in time.
-    """
-    rows, times, _ = _in_time_order(table)
-    start, end, until = (int(t.timestamp() * 1e6) for t in (*window, trained_until))
+def _window_rows(
+    rows: pa.Table, times: np.ndarray, window: tuple[datetime, datetime], config: CorpusConfig
+) -> tuple[pa.Table, int]:
+    start, end = (_microseconds(instant) for instant in window)
     index = _thin(np.flatnonzero((times >= start) & (times < end)), config.max_heldout_documents)
     part = rows.take(index)
-    older = rows.take(np.flatnonzero(times < until))["text"].to_pylist()
+    older = rows.take(np.flatnonzero(times < start))["text"].to_pylist()
     copied = near_copies(part["text"].to_pylist(), older, config.near_copy_similarity)
-    return part.filter(pa.array(~copied))
+    return part.filter(pa.array(~copied, pa.bool_())), int(copied.sum())
+
+
+def held_out_documents(table: pa.Table, window: tuple[datetime, datetime], config: CorpusConfig) -> pa.Table:
+    """The rows of `table` inside `window` (half-open) that are no near copies of older ones, oldest first.
+
+    At most `config.max_heldout_documents`, evenly spread in time. Depends on the table, the window and `config` alone,
+    so that two models are judged on the same rows. Raises UserError when a column is missing.
+    """
+    rows, times, _ = _in_time_order(table)
+    return _window_rows(rows, times, window, config)[0]

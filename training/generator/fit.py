@@ -36,7 +36,7 @@ class FitReport:
     best_step: int = 0
     tokens_per_second: float = 0.0
     curves: list[dict[str, float]] = field(default_factory=list)
-    """`step`, `train/loss` (nats a token, smoothed), `learning_rate`; at looks also `validation/bits_per_byte_network`"""
+    """`step`, `train/loss` (nats a token, smoothed), `learning_rate`; at looks `validation/bits_per_byte_network`"""
 
 
 def packed_rows(

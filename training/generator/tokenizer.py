@@ -1,9 +1,9 @@
 """Byte-level byte-pair encoding: text in, ids out, and every string comes back exactly.
 
-Special tokens cannot be typed: `<|endoftext|>` in a user's text is encoded as ordinary characters. A digit is a token of
-its own, so that numbers have no memorable pieces. A run of Han characters is one piece, so that merges may form Chinese
-words; other letters are cut at spaces and where Han begins. (Joining Han with punctuation makes 4 % fewer tokens of Weibo
-posts and 0.4 % more bits a byte.)
+Special tokens cannot be typed: `<|endoftext|>` in a user's text is encoded as ordinary characters. A digit is a token
+of its own, so that numbers have no memorable pieces. A run of Han characters is one piece, so that merges may form
+Chinese words; other letters are cut at spaces and where Han begins. (Joining Han with punctuation makes 4 % fewer
+tokens of Weibo posts and 0.4 % more bits a byte.)
 """
 
 import math
@@ -96,7 +96,7 @@ class Tokenizer:
         """The bytes of each token; special tokens have none."""
         table = _byte_of_character()
         pieces = [self._encoder.id_to_token(token) for token in range(self.size)]
-        return [b"" if piece in SPECIAL else bytes(table[c] for c in piece) for piece in pieces]
+        return [b"" if piece in SPECIAL else bytes(table[c] for c in piece or "") for piece in pieces]
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes that `ids` stand for, which need not be whole characters."""

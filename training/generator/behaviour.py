@@ -1,0 +1,90 @@
+"""What texts look like from outside: personal data, abuse, repetition, degeneration. Pure functions over strings.
+
+Personal data is found by its form, in English and Chinese, after NFKC (full-width digits count). What the feature
+models put in its place (`<email>`, `<phone>`, `<id>`, `<card>`, `@user`) has none of these forms.
+
+The abuse lexicon is small and weak: it knows strong insults that need no context, so it misses most abuse and says
+nothing about contempt in plain words. A text without a hit is not thereby decent.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+_SEP = r"[ .\-·–—]?"
+_PERSONAL = {
+    "email": r"[\w.%+\-]+ ?(?:@|[\[(]at[\])]) ?[\w\-]+(?:\.[\w\-]+)*\.[a-z]{2,}",
+    "id": r"(?<!\d)(?:"
+    rf"[1-9]\d{{5}}{_SEP}(?:18|19|20)\d\d{_SEP}(?:0[1-9]|1[0-2]){_SEP}(?:0[1-9]|[12]\d|3[01]){_SEP}\d{{3}}{_SEP}[\dx]"
+    r"|\d{3}-\d{2}-\d{4})(?!\d)",
+    "phone": r"(?<!\d)(?:"
+    rf"1[3-9]\d{_SEP}\d{{4}}{_SEP}\d{{4}}"
+    r"|\+[1-9]\d{0,2}(?:[ .\-()]{0,2}\d){7,12}"
+    r"|\(?0[1-9]\d{1,2}[)\-] ?[2-9]\d{6,7}"
+    r"|(?:\([2-9]\d\d\) ?|[2-9]\d\d[\-. ])\d{3}[\-. ]\d{4}"
+    r"|[48]00-\d{3}-?\d{4})(?!\d)",
+    "card": r"(?<!\d)(?:\d[ \-]?){12,18}\d(?!\d)",
+}
+_FORMS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _PERSONAL.items()}
+
+_ABUSE = re.compile(
+    r"\b(?:(?:mother)?fuck(?:er|ers|ing|ed)?|cunts?|bitch(?:es)?|sluts?|whores?|fagg?ots?|nigg(?:er|a)s?|retards?|kys"
+    r"|kill yourself|assholes?|dickheads?|wankers?)\b"
+    r"|傻[逼屄比叉]|[煞傻]笔|妈(?:了个)?[逼屄]|[操草肏日干]你(?:妈|娘|大爷|全家|祖宗)|草泥马|狗日的|狗娘养|王八蛋|婊子|贱[人货逼]"
+    r"|杂种|畜生|人渣|去死吧|死全家|脑残|龟孙|支那|黑鬼",
+    re.IGNORECASE,
+)
+_UNIT = re.compile(r"[^\W\d_\u2e80-\u9fff\uac00-\ud7af]+|\S")
+"""A word of letters, or one character of a script without spaces, of digits and of signs."""
+_RUN = 4
+_MOSTLY = 0.8
+_LONG_ENOUGH = 12
+
+
+def personal_data(text: str) -> list[tuple[str, str]]:
+    """Every match of `email`, `id`, `phone` and `card` with its kind; what one kind took another cannot take again."""
+    rest = unicodedata.normalize("NFKC", text)
+    found = []
+    for kind, form in _FORMS.items():
+        matches = [m.group() for m in form.finditer(rest) if kind != "card" or _luhn(m.group())]
+        found += [(kind, match) for match in matches]
+        for match in matches:
+            rest = rest.replace(match, " ", 1)
+    return found
+
+
+def _luhn(number: str) -> bool:
+    """The check digit of bank cards (ISO/IEC 7812-1); a run of one digit only is no number."""
+    digits = [int(c) for c in number if c.isdigit()]
+    doubled = [d if i % 2 == 0 else d * 2 - 9 * (d > 4) for i, d in enumerate(reversed(digits))]
+    return sum(doubled) % 10 == 0 and len(set(digits)) > 1
+
+
+def is_abusive(text: str) -> bool:
+    """Whether the lexicon finds a strong insult."""
+    return _ABUSE.search(unicodedata.normalize("NFKC", text)) is not None
+
+
+def units(text: str) -> list[str]:
+    """Words of letters; of other scripts, digits and signs single characters."""
+    return _UNIT.findall(text)
+
+
+def repetition(text: str) -> float:
+    """Share of the text's runs of four units that occurred in it before; 0 for a text without such runs."""
+    found = units(text)
+    runs = [tuple(found[i : i + _RUN]) for i in range(len(found) - _RUN + 1)]
+    return 1 - len(set(runs)) / len(runs) if runs else 0.0
+
+
+def is_degenerate(text: str) -> bool:
+    """Nothing visible, bytes that are no characters, or hardly anything but the same run of units over and over."""
+    if not text.strip() or "\N{REPLACEMENT CHARACTER}" in text:
+        return True
+    return len(units(text)) >= _LONG_ENOUGH and repetition(text) >= _MOSTLY
+
+
+def distinct(texts: Sequence[str], n: int) -> float:
+    """Distinct runs of `n` units over all runs of all texts (Li et al. 2016); 0 without any."""
+    runs = [tuple(found[i : i + n]) for found in map(units, texts) for i in range(len(found) - n + 1)]
+    return len(set(runs)) / len(runs) if runs else 0.0

@@ -1,0 +1,188 @@
+"""Generators as bundles: weights and counts, configuration, vocabulary, what the safety report asks, golden requests.
+
+- `weights.safetensors`: `ngram.*`, and of a network also `network.*` and `gate.*`
+- `config.json`: sizes by which the parts are put together again
+- `tokenizer.json`: see `tokenizer.py`
+- `safety.json`: planted canaries and the prompts of the sampled texts
+- `golden.json`: greedy completions, asked before the bundle goes into service
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+from torch import nn
+
+from training.bundle import Bundle, BundleError, write_bundle
+from training.generator.canaries import Canary
+from training.generator.config import LstmConfig, TransformerConfig
+from training.generator.mixture import Gate, LanguageModel
+from training.generator.networks import Network, RecurrentNetwork, TransformerNetwork
+from training.generator.ngram import NgramModel
+from training.generator.prompts import PROMPTS, SAMPLING_PROMPTS
+from training.generator.sample import Decoder, TextGenerator
+from training.generator.tokenizer import END_ID, Tokenizer
+
+ARCHITECTURES = ("ngram", "lstm", "transformer")
+"""Cheapest first."""
+WEIGHTS, CONFIG, SAFETY, GOLDEN = "weights.safetensors", "config.json", "safety.json", "golden.json"
+_GOLDEN_TOKENS = 24
+_CLEAR = 1.01
+"""A greedy choice this many times likelier than the second stays first when another processor rounds differently."""
+
+
+@dataclass(frozen=True)
+class SafetyQuestions:
+    """What the safety report of a bundle asks of it."""
+
+    canaries: list[Canary]
+    prompts: list[str]
+
+
+def build_network(architecture: str, vocabulary: int, config: dict[str, Any]) -> Network | None:
+    """A network with fresh weights; None for the n-gram candidate. Raises ValueError for an unknown name."""
+    if architecture == "ngram":
+        return None
+    if architecture == "lstm":
+        return RecurrentNetwork(vocabulary, LstmConfig(**config))
+    if architecture == "transformer":
+        return TransformerNetwork(vocabulary, TransformerConfig(**config))
+    raise ValueError(f"{architecture} is no known generator")
+
+
+def export(
+    target: Path,
+    architecture: str,
+    model: LanguageModel,
+    network_config: dict[str, Any],
+    canaries: list[Canary],
+    trained_until: datetime,
+    lineage: dict[str, Any],
+) -> Bundle:
+    """Write the bundle of `model` at `target`. Raises BundleError when there is something already, OSError."""
+
+    def write_files(folder: Path) -> None:
+        model.tokenizer.save(folder)
+        save_file(_arrays(model), folder / WEIGHTS)
+        sizes = {"network": network_config, "ngram_order": model.ngram.order}
+        questions = {"canaries": [canary.to_dict() for canary in canaries], "prompts": list(SAMPLING_PROMPTS)}
+        for name, value in ((CONFIG, sizes), (SAFETY, questions), (GOLDEN, golden_requests(model))):
+            (folder / name).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+    parameters = sum(p.numel() for p in model.network.parameters()) if model.network is not None else 0
+    facts = {
+        "vocabulary": model.tokenizer.size,
+        "parameters": parameters,
+        "ngrams": sum(len(order.keys) for order in model.ngram.orders),
+    }
+    return write_bundle(
+        target,
+        "generator",
+        architecture,
+        write_files,
+        trained_until=trained_until,
+        lineage=lineage,
+        extra=facts,
+    )
+
+
+def _parts(model: LanguageModel) -> dict[str, nn.Module]:
+    parts = {"network": model.network, "gate": model.gate}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def _arrays(model: LanguageModel) -> dict[str, np.ndarray]:
+    arrays = model.ngram.arrays()
+    for prefix, part in _parts(model).items():
+        # `named_parameters` names tied weights once.
+        arrays |= {f"{prefix}.{name}": p.detach().numpy() for name, p in part.named_parameters()}
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def read_model(bundle: Bundle) -> LanguageModel:
+    """The model of a verified bundle. Raises BundleError when it is no generator or its parts do not fit together."""
+    if bundle.kind != "generator" or bundle.architecture not in ARCHITECTURES:
+        raise BundleError(f"{bundle.path} holds a {bundle.kind} {bundle.architecture}, not a known generator")
+    try:
+        return _read(bundle.path, bundle.architecture)
+    except Exception as error:  # tokenizers raises plain Exception for a file that it cannot read
+        raise BundleError(
+            f"{bundle.path}: the parts of {bundle.architecture} cannot be put together ({error})"
+        ) from error
+
+
+def _read(folder: Path, architecture: str) -> LanguageModel:
+    sizes = json.loads((folder / CONFIG).read_text("utf-8"))
+    arrays = load_file(folder / WEIGHTS)
+    tokenizer = Tokenizer.load(folder)
+    ngram = NgramModel.from_arrays(tokenizer.size, sizes["ngram_order"], arrays)
+    network = build_network(architecture, tokenizer.size, sizes["network"])
+    gate = Gate(network.width, ngram.order - 1) if network is not None else None
+    model = LanguageModel(tokenizer, ngram, network, gate)
+    known = {name for name in arrays if name.startswith("ngram.")}
+    for prefix, part in _parts(model).items():
+        known |= _fill(part, prefix, arrays)
+    if surplus := set(arrays) - known:
+        raise ValueError(f"{min(surplus)} belongs to no part")
+    return model
+
+
+@torch.no_grad()
+def _fill(part: nn.Module, prefix: str, arrays: dict[str, np.ndarray]) -> set[str]:
+    names = set()
+    for name, parameter in part.named_parameters():
+        found = torch.from_numpy(arrays[f"{prefix}.{name}"])
+        if found.shape != parameter.shape:
+            raise ValueError(f"{prefix}.{name} is {tuple(found.shape)}, not {tuple(parameter.shape)}")
+        parameter.copy_(found)
+        names.add(f"{prefix}.{name}")
+    return names
+
+
+def read_questions(bundle: Bundle) -> SafetyQuestions:
+    """What the safety report asks. Raises BundleError when it is not there or malformed."""
+    try:
+        found = json.loads((bundle.path / SAFETY).read_text("utf-8"))
+        questions = SafetyQuestions([Canary(**entry) for entry in found["canaries"]], list(found["prompts"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{bundle.path}: {SAFETY} cannot be read ({error})") from error
+    if not questions.canaries or not questions.prompts:
+        raise BundleError(f"{bundle.path}: {SAFETY} holds no canaries or no prompts")
+    return questions
+
+
+def golden_requests(model: LanguageModel) -> list[dict[str, Any]]:
+    """Greedy completions of fixed prompts, English and Chinese, each cut before the first choice that is nearly a tie.
+
+    Prompts whose very first choice is one are left out. Raises ValueError when none is left.
+    """
+    generator = TextGenerator(model)
+    golden = []
+    for prompt in [prompt for prompts in PROMPTS.values() for prompt in prompts]:
+        tokens = _clear_tokens(model, prompt)
+        if tokens:
+            request = {"prompt": prompt, "max_tokens": tokens, "temperature": 0}
+            golden.append({"request": request, "expect": {"text": generator.complete(prompt, tokens)}})
+    if not golden:
+        raise ValueError("no prompt has a clear greedy continuation: the model has learned nothing")
+    return golden
+
+
+def _clear_tokens(model: LanguageModel, prompt: str) -> int:
+    """Greedy tokens, at most _GOLDEN_TOKENS, before the first that the second likeliest comes close to."""
+    decoder = Decoder(model, model.tokenizer.encode(prompt))
+    for count in range(_GOLDEN_TOKENS):
+        p = decoder.probabilities()
+        second, first = np.partition(p[0], -2)[-2:]
+        if first < _CLEAR * second:
+            return count
+        token = p.argmax(axis=1)
+        if token[0] == END_ID:
+            return count + 1
+        decoder.push(token)
+    return _GOLDEN_TOKENS

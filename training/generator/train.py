@@ -1,0 +1,269 @@
+"""One training cycle of the generator: documents in, a candidate with metrics and a bundle for every model out."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from training.bundle import Bundle
+from training.generator.canaries import Canary, draw_canaries, plant
+from training.generator.config import GeneratorConfig, LstmConfig, TransformerConfig
+from training.generator.data import Corpus, Documents, split_corpus
+from training.generator.evaluate import bits_per_byte, choose, document_bits, window_metrics
+from training.generator.export import build_network, export, read_model, read_questions
+from training.generator.fit import FitReport, fit_network
+from training.generator.mixture import LanguageModel, fit_gate
+from training.generator.near_copies import near_copies
+from training.generator.ngram import NgramModel
+from training.generator.prompts import PROMPTS
+from training.generator.report import bits_by_model, bits_by_slice, comparison, loss_curves, samples_page
+from training.generator.safety import report_on
+from training.generator.sample import TextGenerator, sample_texts
+from training.generator.score import score_rows
+from training.generator.tokenizer import Tokenizer
+from training.result import Candidate, Progress, TrainingOutcome
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SHOWN = 3
+"""Continuations of each prompt on the page of samples."""
+_SPEED_TOKENS = 64
+
+
+@dataclass
+class _Fitted:
+    """One model as it comes out of fitting."""
+
+    model: LanguageModel
+    params: dict[str, Any]
+    network_config: dict[str, Any]
+    seconds: float
+    report: FitReport | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    samples: str = ""
+
+
+def train(
+    documents: pa.Table,
+    config: GeneratorConfig,
+    out_dir: Path,
+    progress: Progress,
+    lineage: dict[str, Any] | None = None,
+) -> TrainingOutcome:
+    """Fit, choose and measure every model; bundles are written to `out_dir`/<model>.
+
+    `documents` has a row a document with the columns `data.COLUMNS`. Raises NotEnoughDataError saying what is missing,
+    UserError for a table that lacks a column, ValueError for a configuration that does not hold together, BundleError
+    when `out_dir` already holds a bundle.
+    """
+    corpus = split_corpus(documents, config.corpus)
+    canaries = draw_canaries(config.safety, config.seed)
+    with _threads(config.fit.threads):
+        fitted = _Trainer(corpus, canaries, config, progress).fit_all()
+        best = _validate(corpus, fitted, config)
+        progress(f"chosen on the validation window: {best}")
+        candidates = {}
+        for name, entry in fitted.items():
+            bundle = export(
+                out_dir / name,
+                name,
+                entry.model,
+                entry.network_config,
+                canaries,
+                corpus.trained_until,
+                lineage or {},
+            )
+            _measure(bundle, entry, corpus, config, progress)
+            candidates[name] = bundle
+    return _outcome(candidates, fitted, corpus, config, best)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """torch on `count` threads inside; 0: as it is."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Trainer:
+    """Tokenizer and counts once, then every model on top of them."""
+
+    def __init__(
+        self, corpus: Corpus, canaries: list[Canary], config: GeneratorConfig, progress: Progress
+    ) -> None:
+        self._config, self._progress = config, progress
+        began = time.monotonic()
+        fitting = plant(corpus.fitting, canaries, config.seed)
+        n_bytes = int(fitting.n_bytes.sum())
+        self._tokenizer = Tokenizer.fit(fitting.texts, n_bytes, config.tokenizer)
+        self._fitting, self._calibration = self._encode(fitting), self._encode(corpus.calibration)
+        part = corpus.validation.take(_spread(len(corpus.validation), config.fit.evaluation_documents))
+        self._looks, self._looks_bytes = self._encode(part), int(part.n_bytes.sum())
+        # The gate has to see counts that do not know the calibration documents; what is served knows them.
+        self._blind = self._count(self._fitting, fitting.authors)
+        self._ngram = self._count(
+            self._fitting + self._calibration, fitting.authors + corpus.calibration.authors
+        )
+        self._seconds = time.monotonic() - began
+        tokens = sum(len(ids) for ids in self._fitting)
+        progress(
+            f"{len(fitting):,} documents, {n_bytes:,} bytes, {tokens:,} tokens of {self._tokenizer.size:,} kinds; "
+            f"n-grams counted after {self._seconds:.1f} s"
+        )
+
+    def _encode(self, documents: Documents) -> list[np.ndarray]:
+        return self._tokenizer.encode_all(documents.texts)
+
+    def _count(self, documents: list[np.ndarray], authors: list[str]) -> NgramModel:
+        ngram = self._config.ngram
+        return NgramModel.fit(documents, authors, self._tokenizer.size, ngram.order, ngram.min_authors)
+
+    def fit_all(self) -> dict[str, _Fitted]:
+        """Every model, cheapest first."""
+        model = LanguageModel(self._tokenizer, self._ngram)
+        fitted = {"ngram": _Fitted(model, self._config.ngram.model_dump(), {}, self._seconds)}
+        for name, config in (("lstm", self._config.lstm), ("transformer", self._config.transformer)):
+            fitted[name] = self._fit(name, config)
+        return fitted
+
+    def _fit(self, name: str, config: LstmConfig | TransformerConfig) -> _Fitted:
+        began = time.monotonic()
+        fit, batch_tokens, seed = self._config.fit, self._config.evaluation.batch_tokens, self._config.seed
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = build_network(name, self._tokenizer.size, config.model_dump())
+        assert network is not None
+        report = fit_network(
+            network,
+            self._fitting,
+            self._looks,
+            self._looks_bytes,
+            config,
+            fit,
+            batch_tokens,
+            seed,
+            lambda line: self._progress(f"{name}: {line}"),
+        )
+        gate = fit_gate(network, self._blind, self._calibration, batch_tokens, seed)
+        model = LanguageModel(self._tokenizer, self._ngram, network, gate)
+        params = config.model_dump() | fit.model_dump() | {"ended_by": report.ended_by}
+        return _Fitted(model, params, config.model_dump(), time.monotonic() - began, report)
+
+
+def _spread(n: int, most: int) -> np.ndarray:
+    return np.linspace(0, n - 1, min(n, most)).astype(np.int64)
+
+
+def _validate(corpus: Corpus, fitted: dict[str, _Fitted], config: GeneratorConfig) -> str:
+    """Measure all on the validation window and choose."""
+    resamples, seed = config.evaluation.bootstrap, config.seed
+    texts, n_bytes = corpus.validation.texts, corpus.validation.n_bytes
+    bits = {
+        name: document_bits(entry.model, texts, config.evaluation.batch_tokens)
+        for name, entry in fitted.items()
+    }
+    for name, entry in fitted.items():
+        entry.metrics |= bits_per_byte("validation/bits_per_byte", bits[name], n_bytes, resamples, seed)
+    return choose(bits, n_bytes, resamples, seed)
+
+
+def _measure(
+    bundle: Bundle, entry: _Fitted, corpus: Corpus, config: GeneratorConfig, progress: Progress
+) -> None:
+    """Fill in what the bundle, as it was written, does on the test window and in its own words."""
+    model, safety = read_model(bundle), config.safety
+    scores = score_rows(model, corpus.test, config.evaluation.batch_tokens)
+    entry.metrics |= window_metrics(scores, config.evaluation, config.seed)
+    report, texts = report_on(model, read_questions(bundle), safety, progress)
+    entry.metrics |= {f"safety/{name}": value for name, value in report.items()}
+    visible = [text for text in texts if text.strip()]
+    known = corpus.fitting.texts + corpus.calibration.texts
+    copied = near_copies(visible, known, config.corpus.near_copy_similarity)
+    entry.metrics["samples/near_copy_share"] = float(copied.mean()) if len(copied) else 0.0
+    entry.metrics["samples/tokens_per_second"] = _speed(model)
+    if entry.report is not None:
+        entry.metrics["fit/tokens_per_second"] = entry.report.tokens_per_second
+        entry.metrics["fit/steps"] = float(entry.report.steps)
+        entry.metrics["fit/epochs"] = entry.report.epochs
+    shown = [
+        (prompt, text)
+        for prompt in ["", *(prompt for prompts in PROMPTS.values() for prompt in prompts)]
+        for text in sample_texts(
+            model,
+            prompt,
+            _SHOWN,
+            max_tokens=safety.sample_tokens,
+            temperature=safety.temperature,
+            top_p=safety.top_p,
+            seed=config.seed,
+        )
+    ]
+    entry.samples = samples_page(bundle.architecture, shown, safety.temperature, safety.top_p)
+    progress(f"{bundle.architecture}: {entry.metrics['test/bits_per_byte']:.4f} bits/byte on the test window")
+
+
+def _speed(model: LanguageModel) -> float:
+    """Tokens a second of one text, on one thread as in service."""
+    with _threads(1):
+        generator, tokens = TextGenerator(model), 0
+        began = time.monotonic()
+        for prompt in ("", "Today", "今天"):
+            tokens += max(
+                piece.tokens for piece in generator.generate(prompt, max_tokens=_SPEED_TOKENS, seed=0)
+            )
+        return tokens / (time.monotonic() - began)
+
+
+def _outcome(
+    bundles: dict[str, Bundle],
+    fitted: dict[str, _Fitted],
+    corpus: Corpus,
+    config: GeneratorConfig,
+    best: str,
+) -> TrainingOutcome:
+    start, end = corpus.window
+    notes = [
+        *corpus.notes,
+        f"Test window {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {corpus.test.num_rows} documents.",
+        "Early stopping looked at validation documents on which the models are then compared.",
+    ]
+    metrics = {name: entry.metrics for name, entry in fitted.items()}
+    table = comparison(metrics, best, notes)
+    shared = {"seed": config.seed, **config.corpus.model_dump(), **config.tokenizer.model_dump()}
+    candidates = [
+        Candidate(
+            name=name,
+            params=shared | entry.params,
+            metrics=entry.metrics,
+            bundle=bundles[name],
+            curves=entry.report.curves if entry.report else [],
+            plots=_plots(name, entry, metrics),
+            texts={"samples.md": entry.samples, "comparison.md": table},
+            seconds=entry.seconds,
+        )
+        for name, entry in fitted.items()
+    ]
+    order = list(fitted)
+    baselines = sorted(order[: order.index(best)], key=lambda name: metrics[name]["test/bits_per_byte"])
+    return TrainingOutcome(candidates, best, baselines, corpus.window, notes)
+
+
+def _plots(name: str, entry: _Fitted, metrics: dict[str, dict[str, float]]) -> dict[str, "Figure"]:
+    plots = {
+        "bits_per_byte_by_model.png": bits_by_model(metrics),
+        "bits_per_byte_by_slice.png": bits_by_slice(name, metrics[name]),
+    }
+    if entry.report is not None:
+        plots["loss.png"] = loss_curves(name, entry.report.curves)
+    return plots
