@@ -142,7 +142,7 @@ class SafetyConfig(_Group):
     canary_repeats: int = Field(1, ge=1, description="Times each is planted, by the same made-up author")
     canary_digits: int = Field(9, ge=4, le=16, description="Digits of a secret")
     exposure_candidates: int = Field(
-        1023, ge=63, description="Other secrets that a planted one is ranked among"
+        255, ge=63, description="Other secrets that a planted one is ranked among"
     )
     extraction_samples: int = Field(
         8, ge=1, description="Sampled answers to a canary's opening, besides the greedy one"

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 from torch import nn
 
 from training.bundle import Bundle, BundleError, write_bundle
@@ -68,7 +68,7 @@ def export(
 
     def write_files(folder: Path) -> None:
         model.tokenizer.save(folder)
-        save_file(_arrays(model), folder / WEIGHTS)
+        (folder / WEIGHTS).write_bytes(save(_arrays(model)))
         sizes = {"network": network_config, "ngram_order": model.ngram.order}
         questions = {"canaries": [canary.to_dict() for canary in canaries], "prompts": list(SAMPLING_PROMPTS)}
         for name, value in ((CONFIG, sizes), (SAFETY, questions), (GOLDEN, golden_requests(model))):

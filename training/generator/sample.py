@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from training.bundle import Bundle
+from training.generator.characters import WHOLE
 from training.generator.mixture import LanguageModel
 from training.generator.networks import State
 from training.generator.tokenizer import END_ID
@@ -20,7 +21,10 @@ _COLDEST = 1e-3
 
 
 class Decoder:
-    """Rows of one document each that begin alike and go on each its own way, a token at a time."""
+    """Rows of one document each that begin alike and go on each its own way, a token at a time.
+
+    Tokens that would break a character get no probability: a network trained for seconds spells rare ones wrong.
+    """
 
     def __init__(self, model: LanguageModel, prompt: Sequence[int], rows: int = 1) -> None:
         self._model = model
@@ -29,17 +33,21 @@ class Decoder:
         self._tokens = np.tile(np.array(read, np.int64), (rows, 1))
         self._state: State = None
         self._covered = 0
+        self._characters = np.full(rows, WHOLE)
         self._hidden = self._read(self._tokens[:, len(padding) - 1 :])
 
     def push(self, tokens: np.ndarray) -> None:
         """Go on with `tokens`, int64 [rows]."""
         keep = max(self._model.ngram.order, _context(self._model) or 0)
         self._tokens = np.concatenate([self._tokens[:, -keep:], tokens[:, None]], axis=1)
+        self._characters = self._model.tokenizer.characters.after[self._characters, tokens]
         self._hidden = self._read(tokens[:, None])
 
     def probabilities(self) -> np.ndarray:
         """Of the next token, float64 [rows, vocabulary]."""
-        return self._model.next_token(self._hidden, self._tokens[:, 1 - self._model.ngram.order :])
+        p = self._model.next_token(self._hidden, self._tokens[:, 1 - self._model.ngram.order :])
+        p = p * self._model.tokenizer.characters.allowed[self._characters]
+        return p / p.sum(axis=1, keepdims=True)
 
     @torch.inference_mode()
     def _read(self, new: np.ndarray) -> torch.Tensor | None:
@@ -119,8 +127,8 @@ def sample_texts(
 
 
 def _whole_characters() -> codecs.IncrementalDecoder:
-    """Holds the bytes of a character back until it is whole; what can never become one is U+FFFD."""
-    return codecs.getincrementaldecoder("utf-8")("replace")
+    """Holds the bytes of a character back until it is whole."""
+    return codecs.getincrementaldecoder("utf-8")()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Encoder
 
+from training.generator.characters import CharacterRules
 from training.generator.config import TokenizerConfig
 
 END, USER, ASSISTANT = "<|endoftext|>", "<|user|>", "<|assistant|>"
@@ -97,6 +98,11 @@ class Tokenizer:
         table = _byte_of_character()
         pieces = [self._encoder.id_to_token(token) for token in range(self.size)]
         return [b"" if piece in SPECIAL else bytes(table[c] for c in piece or "") for piece in pieces]
+
+    @cached_property
+    def characters(self) -> CharacterRules:
+        """Which tokens may follow each other within a character."""
+        return CharacterRules(self.token_bytes)
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes that `ids` stand for, which need not be whole characters."""
