@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from orchestration.quality.expectations_rules import Rule, rows_where
 
-EVIDENCE_ROWS = 65_536
+EVIDENCE_ROWS = 16_384
 _EVIDENCE_BYTES = 64 << 20
 _FLAGGED_ROWS = EVIDENCE_ROWS // 2
 # Great Expectations keeps the current context in a module-level variable.

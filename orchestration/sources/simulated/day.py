@@ -244,7 +244,7 @@ def _bot_events(world: World, posts: Posts, day: int, target: float, rng: np.ran
     pace = begun + np.tile(np.arange(each) / max(each, 1), len(bots))[:count]
     weight = np.exp(posts.quality[old]) * np.where(posts.spam[old], 12.0, 1.0)
     row = rng.choice(old, size=count, p=weight / weight.sum()) if count else np.zeros(0, dtype=np.int64)
-    return Events(
+    events = Events(
         time=day + np.mod(pace + rng.random(count) / (4 * max(each, 1)), 1.0),
         user=user,
         code=posts.code[row],
@@ -254,6 +254,7 @@ def _bot_events(world: World, posts: Posts, day: int, target: float, rng: np.ran
         session=_BOT_SESSIONS + user,
         surface=np.full(count, HOME, dtype=np.int64),
     )
+    return events.take(posts.author[row] != user)
 
 
 def _replies(world: World, events: Events, posts: Posts, day: int) -> tuple[Events, Replies]:
