@@ -37,6 +37,10 @@ class CorpusConfig(_Group):
     min_heldout_documents: int = Field(
         30, ge=5, description="Fewer documents in a held-out window than this: no generator is trained"
     )
+    leave_out_abuse: bool = Field(
+        True,
+        description="Leave training documents with a strong insult out: a generator says again what it has read",
+    )
     near_copy_similarity: float = Field(
         0.7,
         gt=0.0,
@@ -95,7 +99,7 @@ class TransformerConfig(_Group):
     initial_std: float = Field(0.08, gt=0.0, description="Standard deviation of the initial weights")
     learning_rate: float = Field(3e-3, gt=0.0, description="Peak learning rate")
     weight_decay: float = Field(0.1, ge=0.0, description="Decoupled weight decay of matrices")
-    max_seconds: float = Field(40.0, gt=0.0, description="Wall time of fitting")
+    max_seconds: float = Field(30.0, gt=0.0, description="Wall time of fitting")
     max_steps: int = Field(100_000, ge=1, description="Most optimiser steps")
     row_tokens: int = Field(
         128, ge=16, description="Tokens in one packed row, and the most that one prediction looks back on"

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from training.errors import NotEnoughDataError, UserError
+from training.generator.behaviour import is_abusive
 from training.generator.config import CorpusConfig
 from training.generator.near_copies import near_copies
 
@@ -150,7 +151,7 @@ def split_corpus(table: pa.Table, config: CorpusConfig) -> Corpus:
     validation_at, test_at = (int(times[int(len(times) * (1 - part * share))]) for part in (2, 1))
     old = np.flatnonzero(times < validation_at)
     _require(len(old), config.min_training_documents, "documents older than its held-out windows")
-    training = _recent(read_documents(rows.take(old)), config, notes)
+    training = _recent(_decent(read_documents(rows.take(old)), config, notes), config, notes)
     _require(int(training.n_bytes.sum()), config.min_training_bytes, "bytes of training text")
     until, window = _instant(validation_at), (_instant(test_at), _instant(int(times[-1]) + 1))
     validation = _held_out(rows, times, (until, window[0]), config, "validation", notes)
@@ -165,6 +166,16 @@ def split_corpus(table: pa.Table, config: CorpusConfig) -> Corpus:
         window=window,
         notes=notes,
     )
+
+
+def _decent(documents: Documents, config: CorpusConfig, notes: list[str]) -> Documents:
+    """Without what the abuse lexicon knows, where that is asked for. Held-out documents stay as people wrote them."""
+    if not config.leave_out_abuse:
+        return documents
+    kept = [i for i, text in enumerate(documents.texts) if not is_abusive(text)]
+    if len(kept) < len(documents):
+        notes.append(f"{len(documents) - len(kept)} training documents with strong insults were left out.")
+    return documents.take(kept)
 
 
 def _recent(documents: Documents, config: CorpusConfig, notes: list[str]) -> Documents:
