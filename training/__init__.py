@@ -18,6 +18,7 @@ _TELEMETRY_OFF = {
 _QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a bar for every copied bundle
     "TOKENIZERS_PARALLELISM": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # a line for every table of a new store
 }
 
 for _name, _value in (_TELEMETRY_OFF | _QUIET).items():
