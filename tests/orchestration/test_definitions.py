@@ -97,3 +97,9 @@ def test_each_point_of_the_gate_is_a_check_of_its_asset(defs: dg.Definitions) ->
     for model in ("recommender", "generator"):
         points = {key.name[0] for key in keys if key.asset_key == AssetKey(f"{model}_gate")}
         assert points == {"1", "3", "4", "5", "6", "7", "8"}
+
+
+def test_only_steps_that_may_run_twice_are_tried_again(defs: dg.Definitions) -> None:
+    nodes = defs.resolve_job_def("full_loop").graph.node_defs
+    retried = {node.name for node in nodes if node.retry_policy is not None}
+    assert retried == {"landed", "feature_snapshot", "online_state", "served_champions"}

@@ -4,6 +4,7 @@ import dagster as dg
 
 from orchestration.contracts import TRAINING_TABLES
 from orchestration.defs.resources import SettingsResource
+from orchestration.defs.retries import SAFE
 
 
 @dg.asset(
@@ -11,6 +12,7 @@ from orchestration.defs.resources import SettingsResource
     group_name="features",
     owners=["team:data"],
     kinds={"ducklake", "great_expectations"},
+    retry_policy=SAFE,
     deps=[["marts", table] for table in TRAINING_TABLES]
     + [["marts", "user_days"], ["marts", "daily_activity"]],
     check_specs=[

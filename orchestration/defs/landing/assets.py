@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from orchestration.defs.resources import SettingsResource
+from orchestration.defs.retries import SAFE
 from orchestration.world import found_world_if_empty
 
 STREAMS = ("events", "posts", "users", "follows", "feedback")
@@ -51,7 +52,7 @@ def _checks() -> list[dg.AssetCheckSpec]:
     return [*contracts, intact]
 
 
-@dg.multi_asset(name="landed", specs=_specs(), check_specs=_checks(), pool="lake_writer")
+@dg.multi_asset(name="landed", specs=_specs(), check_specs=_checks(), pool="lake_writer", retry_policy=SAFE)
 def landed(
     context: dg.AssetExecutionContext, config: LandingConfig, settings: SettingsResource
 ) -> Iterator[dg.MaterializeResult]:

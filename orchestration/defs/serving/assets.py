@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.defs.resources import SettingsResource
+from orchestration.defs.retries import SAFE
 
 
 @dg.asset(
@@ -13,6 +14,7 @@ from orchestration.defs.resources import SettingsResource
     owners=["team:serving"],
     kinds={"parquet"},
     op_tags={"dagster/max_runtime": 900},
+    retry_policy=SAFE,
 )
 def online_state(
     context: dg.AssetExecutionContext, feature_snapshot: dict[str, Any], settings: SettingsResource
@@ -34,6 +36,7 @@ def online_state(
     group_name="serving",
     owners=["team:serving"],
     kinds={"fastapi"},
+    retry_policy=SAFE,
     deps=["recommender_gate", "generator_gate", "online_state"],
     check_specs=[
         dg.AssetCheckSpec(
