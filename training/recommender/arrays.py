@@ -30,15 +30,13 @@ class Codes:
 
     def add(self, names: Iterable[str | None]) -> Ints:
         """Codes of `names`, new ones appended."""
+        wanted = list(names)
         code, known = self._code, self.names
-        out = []
-        for name in names:
-            found = code.get(name)
-            if found is None:
-                found = code[name] = len(known)
+        for name in wanted:
+            if name not in code:
+                code[name] = len(known)
                 known.append(name)
-            out.append(found)
-        return np.array(out, dtype=np.int64)
+        return np.fromiter(map(code.__getitem__, wanted), dtype=np.int64, count=len(wanted))
 
     def lookup(self, names: Iterable[str | None]) -> Ints:
         """Codes of `names`, -1 where unknown."""

@@ -75,9 +75,14 @@ def read_state(folder: Path) -> FeedState:
 
 
 def export(
-    target: Path, model: Recommender, state: Path, trained_until: datetime, lineage: dict[str, Any]
+    target: Path,
+    model: Recommender,
+    state: Path,
+    known: FeedState,
+    trained_until: datetime,
+    lineage: dict[str, Any],
 ) -> Bundle:
-    """Write the bundle of `model` at `target`, with a copy of the folder `state` (see `write_state`).
+    """Write the bundle of `model` at `target`, with a copy of the folder `state` (`known`: what is read from there).
 
     Raises BundleError when there is something at `target`, OSError when it cannot be written.
     """
@@ -86,7 +91,7 @@ def export(
         (folder / MODEL).mkdir()
         model.parts().write(folder / MODEL)
         shutil.copytree(state, folder / STATE)
-        golden = golden_requests(model, read_state(state))
+        golden = golden_requests(model, known)
         (folder / GOLDEN).write_text(json.dumps(golden, indent=2, ensure_ascii=False) + "\n")
 
     return write_bundle(

@@ -9,7 +9,7 @@ import numpy as np
 from training.recommender.config import RecommenderConfig
 from training.recommender.data import RecommenderTables
 from training.recommender.evaluate import Difference, Slices, choose, metrics_of, paired, slices_of
-from training.recommender.export import export, write_state
+from training.recommender.export import export, read_state, write_state
 from training.recommender.fit import Fitted, Trainer, fit_all
 from training.recommender.ranking import TOP, Ranked, ndcg, rank_events
 from training.recommender.replay import Replay
@@ -122,6 +122,7 @@ def _hand_over(
     state = out_dir / ".state"
     shutil.rmtree(state, ignore_errors=True)
     write_state(state, tables, config.snapshot_events, config.snapshot_events)
+    known = read_state(state)
     table = comparison(metrics, gaps, best, notes)
     split_params = {"seed": config.seed, **config.split.model_dump()}
     try:
@@ -130,7 +131,7 @@ def _hand_over(
                 name=name,
                 params=entry.params | split_params,
                 metrics=metrics[name],
-                bundle=export(out_dir / name, entry.model, state, split.window[0], lineage),
+                bundle=export(out_dir / name, entry.model, state, known, split.window[0], lineage),
                 curves=entry.curves,
                 plots=_plots(name, entry, metrics),
                 texts={"comparison.md": table},

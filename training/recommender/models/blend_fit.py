@@ -28,7 +28,8 @@ from training.recommender.view import FeedView, UserBatch
 STATE_FEATURES = (*POST_FEATURES, *USER_FEATURES, KnnSignal.key)
 _LIVELY = ("popularity_1h", "popularity_24h", "fresh_6h")
 _SIGNAL_PENALTY = 10.0
-_CONSTANT = 1e-3
+_CONSTANT = 0.02
+"""Least spread of a feature within the choice sets: a weight on less than that would be huge, and of chance."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Training SASRec: full softmax over the posts known at each event, early stopping on validation NDCG, in a budget."""
 
 import copy
+import os
 import time
 from collections.abc import Iterator
 
@@ -11,14 +12,14 @@ from torch.nn import functional
 
 from training.recommender.arrays import Ints
 from training.recommender.config import SasrecConfig
-from training.recommender.models.sasrec import PRIOR, SasrecSignal
+from training.recommender.models.sasrec import PRIOR, SasrecSignal, torch_threads
 from training.recommender.models.sasrec_data import Examples
 from training.recommender.models.sasrec_net import NetShape, SasrecNet
 from training.recommender.ranking import TOP, ndcg
 from training.result import Progress
 
 _CELLS = 10_000_000
-_PRIOR_EVENTS = 2000
+_PRIOR_EVENTS = 1000
 _WARM_UP = 20
 
 
@@ -34,7 +35,9 @@ def fit_sasrec(
         raise ValueError(f"{config.heads} heads do not divide a width of {config.width}")
     deadline = time.monotonic() + config.max_seconds
     rng = np.random.default_rng(seed)
-    with torch.random.fork_rng(devices=[]):
+    # Half of the cores: a barrier on all of them waits for whatever else runs there.
+    threads = max(1, (os.cpu_count() or 1) // 2)
+    with torch_threads(threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         shape = NetShape(examples.trained, config.width, config.blocks, config.heads, config.length, PRIOR)
         net = SasrecNet(shape, config.dropout)
