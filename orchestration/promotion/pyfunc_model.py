@@ -24,7 +24,8 @@ class BundleModel(mlflow.pyfunc.PythonModel):
         loaders = trained()
         self.kind = bundle.kind
         self.engine: Any = loaders.load(bundle)
-        self.state: Any = loaders.state(bundle.path / "state") if bundle.kind == "recommender" else None
+        if bundle.kind == "recommender":
+            self.engine = self.engine.on(loaders.state(bundle.path / "state"))
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
@@ -36,7 +37,7 @@ class BundleModel(mlflow.pyfunc.PythonModel):
         return [self._generate(row) for row in rows]
 
     def _recommend(self, row: dict[str, Any]) -> list[dict[str, Any]]:
-        ranking = self.engine.recommend(self.state, str(row["user_id"]), int(row.get("k") or 20))
+        ranking = self.engine.recommend(str(row["user_id"]), int(row.get("k") or 20))
         return [
             {"post_id": item.post_id, "score": float(item.score), "reasons": list(item.reasons)}
             for item in ranking.items

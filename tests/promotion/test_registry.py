@@ -137,8 +137,12 @@ class Engine:
     def __init__(self, bundle):
         self.text = (bundle.path / "weights.txt").read_text()
 
-    def recommend(self, state, user_id, k, context=(), exclude_seen=True):
-        return Ranking([Recommendation(f"{self.text}-{state}-{user_id}", 0.5, ["liked"])][:k])
+    def on(self, state):
+        self.state = state
+        return self
+
+    def recommend(self, user_id, k, context=(), exclude_seen=True):
+        return Ranking([Recommendation(f"{self.text}-{self.state}-{user_id}", 0.5, ["liked"])][:k])
 
     def generate(self, prompt, sampling):
         return TextRun(iter([prompt, self.text, str(sampling.max_tokens)]))
