@@ -41,7 +41,14 @@ FEATURE_TABLES: tuple[str, ...] = (
     "marts.corpus_documents",
 )
 _HEADING = re.compile(r".* error:|(?:\w+ )*Error(?: in \w+ \S+ \(.*\))?")
-_MADE_BY = ("macros/*.sql", "models/staging/*.sql", "models/intermediate/*.sql", "dbt_project.yml")
+_MADE_BY = (
+    "macros/*.sql",
+    "seeds/*.csv",
+    "models/staging/*.sql",
+    "models/intermediate/*.sql",
+    "models/marts/interactions.sql",
+    "dbt_project.yml",
+)
 
 
 @dataclass(frozen=True)
