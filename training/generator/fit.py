@@ -1,7 +1,8 @@
 """The training loop of both networks: AdamW, warm-up and cosine over a budget, early stopping on validation text.
 
 The budget is `max_steps` or `max_seconds`, whichever ends first; the learning rate follows the larger of the two shares
-spent. Where steps end it, the result depends on the seed alone; where time does, also on the machine's speed.
+spent. Where steps end it, the result depends on the seed alone, up to rounding; where time does, also on the
+machine's speed.
 """
 
 import copy
