@@ -23,9 +23,10 @@ class BundleModel(mlflow.pyfunc.PythonModel):
         bundle = open_bundle(Path(context.artifacts["bundle"]))
         loaders = trained()
         self.kind = bundle.kind
-        self.engine: Any = loaders.load(bundle)
         if bundle.kind == "recommender":
-            self.engine = self.engine.on(loaders.state(bundle.path / "state"))
+            self.engine: Any = loaders.recommender(bundle).on(loaders.state(bundle.path / "state"))
+        else:
+            self.engine = loaders.generator(bundle)
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None

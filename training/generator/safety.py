@@ -17,6 +17,7 @@ from training.generator.export import SafetyQuestions, read_model, read_question
 from training.generator.mixture import LanguageModel
 from training.generator.sample import sample_texts
 from training.result import Progress
+from training.threads import torch_threads
 
 _SEED = 0x5AFE
 _BEYOND = 8
@@ -46,10 +47,12 @@ def report_on(
     model: LanguageModel, questions: SafetyQuestions, config: SafetyConfig, progress: Progress
 ) -> tuple[dict[str, float], list[str]]:
     """The report, and the texts it is about."""
-    texts = _samples(model, questions.prompts, config)
-    extracted = sum(
-        _extracted(model, canary, texts, config, number) for number, canary in enumerate(questions.canaries)
-    )
+    with torch_threads(1):
+        texts = _samples(model, questions.prompts, config)
+        extracted = sum(
+            _extracted(model, canary, texts, config, number)
+            for number, canary in enumerate(questions.canaries)
+        )
     exposures = [
         _exposure(model, canary, config.exposure_candidates, number)
         for number, canary in enumerate(questions.canaries)

@@ -150,10 +150,11 @@ class _Stops:
     def push(self, text: str) -> tuple[str, bool]:
         """What may be shown, and whether a stop string ends it there."""
         text = self._held + text
-        ends = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
-        if ends:
+        # The one that is complete first, so that it does not matter how the text was cut.
+        found = [(text.find(stop) + len(stop), text.find(stop)) for stop in self._stops if stop in text]
+        if found:
             self._held = ""
-            return text[: min(ends)], True
+            return text[: min(found)[1]], True
         held = max((_overlap(text, stop) for stop in self._stops), default=0)
         self._held = text[len(text) - held :]
         return text[: len(text) - held], False

@@ -1,8 +1,6 @@
 """One training cycle of the generator: documents in, a candidate with metrics and a bundle for every model out."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +26,7 @@ from training.generator.sample import Decoder, pick, sample_texts
 from training.generator.score import score_rows
 from training.generator.tokenizer import Tokenizer
 from training.result import Candidate, Progress, TrainingOutcome
+from training.threads import torch_threads
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +64,7 @@ def train(
     """
     corpus = split_corpus(documents, config.corpus)
     canaries = draw_canaries(config.safety, config.seed)
-    with _threads(config.fit.threads):
+    with torch_threads(config.fit.threads):
         fitted = _Trainer(corpus, canaries, config, progress).fit_all()
         best = _validate(corpus, fitted, config)
         progress(f"chosen on the validation window: {best}")
@@ -83,17 +82,6 @@ def train(
             _measure(bundle, entry, corpus, config, progress)
             candidates[name] = bundle
     return _outcome(candidates, fitted, corpus, config, best)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """torch on `count` threads inside; 0: as it is."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Trainer:
@@ -216,7 +204,7 @@ def _measure(
 def _speed(model: LanguageModel) -> float:
     """Tokens a second of one text, on one thread as in service."""
     rng = np.random.default_rng(0)
-    with _threads(1):
+    with torch_threads(1):
         decoder = Decoder(model, [])
         began = time.monotonic()
         for _ in range(_SPEED_TOKENS):

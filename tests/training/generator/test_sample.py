@@ -86,9 +86,9 @@ def test_stop_strings_are_found_however_the_text_is_cut(parts: list[str], stops:
         if ended:
             break
     shown += held.rest()
-    ends = [text.find(stop) for stop in stops if stop and stop in text]
-    assert shown == (text[: min(ends)] if ends else text)
-    assert ended == bool(ends)
+    found = [(text.find(stop) + len(stop), text.find(stop)) for stop in stops if stop and stop in text]
+    assert shown == (text[: min(found)[1]] if found else text)
+    assert ended == bool(found)
 
 
 @pytest.mark.parametrize("seed", range(8))

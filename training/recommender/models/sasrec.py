@@ -6,8 +6,7 @@ what popularity does not say. A user without history gets the prior alone.
 """
 
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from typing import ClassVar, Self
 from weakref import WeakKeyDictionary
@@ -22,6 +21,7 @@ from training.recommender.models.popularity import Popularity
 from training.recommender.models.sasrec_net import BUCKETS, NetShape, SasrecNet
 from training.recommender.state import FeedState
 from training.recommender.view import FeedView, UserBatch
+from training.threads import torch_threads
 
 PRIOR_HALF_LIVES_H = (0.25, 1.0, 6.0, 24.0, 168.0)
 FRESH_H = 720.0
@@ -56,21 +56,6 @@ def hashed_content(state: FeedState, content: npt.NDArray) -> Ints:
 def bucket(name: str | None, size: int) -> int:
     """A stable hash into 1..size-1; 0 for None."""
     return 0 if name is None else 1 + zlib.crc32(name.encode()) % (size - 1)
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Let torch use `count` threads within the block.
-
-    A product of a few rows is faster on one thread than on two, and where other processes want the cores, every
-    barrier between threads waits for a slice of time: encoding took twenty times as long.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def compact(items: npt.NDArray, length: int) -> tuple[npt.NDArray, Ints]:

@@ -12,11 +12,12 @@ from torch.nn import functional
 
 from training.recommender.arrays import Ints
 from training.recommender.config import SasrecConfig
-from training.recommender.models.sasrec import PRIOR, SasrecSignal, torch_threads
+from training.recommender.models.sasrec import PRIOR, SasrecSignal
 from training.recommender.models.sasrec_data import Examples
 from training.recommender.models.sasrec_net import NetShape, SasrecNet
 from training.recommender.ranking import TOP, ndcg
 from training.result import Progress
+from training.threads import torch_threads
 
 _CELLS = 10_000_000
 _PRIOR_EVENTS = 1000
