@@ -106,10 +106,16 @@ def _row(model: str, verdict: dict[str, Any] | None, settings: Settings) -> tupl
 
 
 def _told(verdict: dict[str, Any]) -> list[str]:
-    """The reasons of a new decision; of an old one, that it stands."""
-    if verdict["fresh"] or verdict["decision"] == "skipped":
+    """Of a promotion what it beats, of any other new decision all reasons; of an old decision that it stands."""
+    if verdict["decision"] == "skipped":
         return list(verdict["reasons"])
-    return [
-        f"the same tables, configuration and code as before; decided on {verdict['decided_at'][:16]} UTC: "
-        f"{verdict['decision']}"
-    ]
+    if not verdict["fresh"]:
+        return [
+            f"the same tables, configuration and code as before; decided on {verdict['decided_at'][:16]} UTC: "
+            f"{verdict['decision']}"
+        ]
+    if verdict["decision"] != "promote":
+        return list(verdict["reasons"])
+    passed = [check for check in verdict["checks"] if check["outcome"] == "pass"]
+    beaten = [check["reason"] for check in passed if check["point"] == 3]
+    return [*beaten, f"{len(passed) - len(beaten)} more checks passed: `tidegate gate {verdict['model']}`"]
