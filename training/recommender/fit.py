@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from training.recommender.arrays import Ints
+from training.recommender.blas import one_blas_thread
 from training.recommender.config import RecommenderConfig
 from training.recommender.models.base import Recommender
 from training.recommender.models.blend_fit import FittedBlend, fit_blend, fold_of
@@ -108,9 +109,10 @@ class Trainer:
         early = sample(
             self.replay.rows_in(self.split.warm, self.split.cut), config.max_groups - len(late), seed
         )
-        fitted = fit_blend(
-            self.replay, np.r_[early, late], self.split.cut, self.refresh_s, knn, trained, config, seed
-        )
+        with one_blas_thread():
+            fitted = fit_blend(
+                self.replay, np.r_[early, late], self.split.cut, self.refresh_s, knn, trained, config, seed
+            )
         if fitted is None:
             return None
         params = {

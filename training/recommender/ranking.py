@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.recommender.arrays import Ints
+from training.recommender.blas import one_blas_thread
 from training.recommender.data import Floats
 from training.recommender.replay import Refresh, Replay
 from training.recommender.view import FeedView, UserBatch
@@ -47,16 +48,16 @@ def rank_events(
     """
     at = {int(row): index for index, row in enumerate(rows)}
     out = {name: Ranked(np.full(len(rows), np.inf)) for name in scorers}
-    for refresh in replay.refreshes(rows, refresh_s):
-        for users, codes, row_of in _user_chunks(replay, refresh):
-            where = np.array([at[int(row)] for row in row_of])
-            forbidden = refresh.view.forbidden(users)
-            for name, scorer in scorers.items():
-                scores = scorer(refresh.view, users)
-                scores = np.where(forbidden, -np.inf, scores)
-                _enter(out[name], scores, codes, where)
-                if lists:
-                    _keep_lists(out[name], refresh.view, scores)
+    with one_blas_thread():
+        for refresh in replay.refreshes(rows, refresh_s):
+            for users, codes, row_of in _user_chunks(replay, refresh):
+                where = np.array([at[int(row)] for row in row_of])
+                forbidden = refresh.view.forbidden(users)
+                for name, scorer in scorers.items():
+                    scores = np.where(forbidden, -np.inf, scorer(refresh.view, users))
+                    _enter(out[name], scores, codes, where)
+                    if lists:
+                        _keep_lists(out[name], refresh.view, scores)
     return out
 
 
