@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 _SEP = r"[ .\-·–—]?"
 _PERSONAL = {
-    "email": r"[\w.%+\-]+ ?(?:@|[\[(]at[\])]) ?[\w\-]+(?:\.[\w\-]+)*\.[a-z]{2,}",
+    "email": r"[\w.%+\-]+(?:@| ?[\[(]at[\])] ?)[\w\-]+(?:\.[\w\-]+)*\.[a-z]{2,}",
     "id": r"(?<!\d)(?:"
     rf"[1-9]\d{{5}}{_SEP}(?:18|19|20)\d\d{_SEP}(?:0[1-9]|1[0-2]){_SEP}(?:0[1-9]|[12]\d|3[01]){_SEP}\d{{3}}{_SEP}[\dx]"
     r"|\d{3}-\d{2}-\d{4})(?!\d)",
@@ -23,7 +23,8 @@ _PERSONAL = {
     r"|\(?0[1-9]\d{1,2}[)\-] ?[2-9]\d{6,7}"
     r"|(?:\([2-9]\d\d\) ?|[2-9]\d\d[\-. ])\d{3}[\-. ]\d{4}"
     r"|[48]00-\d{3}-?\d{4})(?!\d)",
-    "card": r"(?<!\d)(?:\d[ \-]?){12,18}\d(?!\d)",
+    "card": r"(?<!\d)(?:\d{13,19}|\d{4}(?:[ \-]\d{4}){2,3}[ \-]\d{1,7}|\d{4}[ \-]\d{6}[ \-]\d{4,5}"
+    r"|\d{6}[ \-]\d{7,13})(?!\d)",
 }
 _FORMS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _PERSONAL.items()}
 
@@ -54,10 +55,10 @@ def personal_data(text: str) -> list[tuple[str, str]]:
 
 
 def _luhn(number: str) -> bool:
-    """The check digit of bank cards (ISO/IEC 7812-1); a run of one digit only is no number."""
+    """The check digit of bank cards (ISO/IEC 7812-1); zeros and ones alone are no card."""
     digits = [int(c) for c in number if c.isdigit()]
     doubled = [d if i % 2 == 0 else d * 2 - 9 * (d > 4) for i, d in enumerate(reversed(digits))]
-    return sum(doubled) % 10 == 0 and len(set(digits)) > 1
+    return sum(doubled) % 10 == 0 and bool(set(digits) - {0, 1})
 
 
 def is_abusive(text: str) -> bool:

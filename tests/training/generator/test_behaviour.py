@@ -44,6 +44,8 @@ def test_personal_data_is_found_in_both_languages(text: str, kind: str) -> None:
         "order 4111 1111 1111 1112 has no check digit",
         "0000000000000000",
         "a@b and @everyone @ home",
+        "ask @ physics.SE, with @user.Stern",
+        "00111000 00101001 and 0011100000101001",
         "",
     ],
 )
