@@ -74,7 +74,7 @@ def judge_cycle(
     policy, rows = load_policy(model), of_model(desk.ledger.rows(), model)
     decided = _decided(rows, best.digest, policy)
     if decided is not None:
-        return Verdict(decided, fresh=False)
+        return Verdict(decided, fresh=False, later=_said_since(rows, decided))
     run_id = cycle.runs[cycle.best]
     version = desk.registry.register(
         model, best.path, run_id, lake_snapshot=cycle.snapshot, dagster_run_id=dagster_run_id
@@ -111,6 +111,17 @@ def _decided(rows: list[Row], digest: str, policy: Policy) -> Row | None:
     if not mine or mine[-1]["policy_digest"] != policy.digest or mine[-1]["evidence"]["evidence"]["failures"]:
         return None
     return mine[-1]
+
+
+def _said_since(rows: list[Row], decided: Row) -> tuple[str, ...]:
+    """People's words about the bundle of a decision since it was made."""
+    digest = decided["evidence"]["bundle"]["digest"]
+    words = [row for row in rows if row["seq"] > decided["seq"] and row["action"] in ("reject", "rollback")]
+    return tuple(
+        str(row["reasons"][0])
+        for row in words
+        if (row["evidence"].get("rolled_back") or row["evidence"]["bundle"])["digest"] == digest
+    )
 
 
 def _fetched(desk: Desk, model: ModelName, version: str, expected: Bundle, folder: Path) -> Bundle:

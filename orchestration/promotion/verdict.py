@@ -21,6 +21,8 @@ class Verdict:
     fresh: bool = True
     pages: tuple[str, ...] = field(default=())
     """Drift reports attached to the candidate's run, by artifact path."""
+    later: tuple[str, ...] = field(default=())
+    """What people have said about the version since, e.g. that it was rolled back."""
 
     @classmethod
     def skipped(cls, model: str, why: str) -> "Verdict":
@@ -93,11 +95,11 @@ class Verdict:
         if not self.checks:
             return self.line()
         due = ["The champion's training window has drifted: a retraining is due."] if self.retrain else []
-        return "\n".join([checks_text(self.headline(), self.checks, width), *due])
+        return "\n".join([checks_text(self.headline(), self.checks, width), *due, *self.later])
 
     def markdown(self) -> str:
         """The same for Dagster."""
-        lines = [f"**{self.headline()}**", "", *[f"- {reason}" for reason in self.reasons], ""]
+        lines = [f"**{self.headline()}**", "", *[f"- {told}" for told in (*self.reasons, *self.later)], ""]
         if self.checks:
             lines += ["| point | outcome | check | finding |", "|---|---|---|---|"]
             lines += [
@@ -118,6 +120,7 @@ class Verdict:
             "reasons": self.reasons,
             "fresh": self.fresh,
             "retraining_due": self.retrain,
+            "later": list(self.later),
             "decided_at": decided_at.isoformat() if decided_at is not None else None,
             "champion_before": self.row["champion_before"],
             "champion_after": self.row["champion_after"],

@@ -131,7 +131,8 @@ def test_a_drifted_champion_is_told_in_the_terminal():
 
 
 def test_a_decision_shown_again_says_that_it_is_not_new():
-    verdict = Verdict(row_of(good()), fresh=False)
+    verdict = Verdict(row_of(good()), fresh=False, later=("Version 4 was rolled back to 3 by ada.",))
+    assert verdict.text().endswith("rolled back to 3 by ada.")
     assert "nothing new: decided on 2026-03-01 12:00 UTC" in verdict.line()
     assert verdict.as_json()["decision"] == "promote"
     assert not verdict.as_json()["fresh"]
