@@ -8,7 +8,7 @@ import sys
 
 import structlog
 import uvicorn
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from serving import logs
 from serving.app import create_app
