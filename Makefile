@@ -23,8 +23,8 @@ run: $(STAMP)  ## the whole loop once, headless, on the embedded world
 up: $(STAMP)  ## Dagster (3000), MLflow (5000) and the API (8000) together
 	@$(BIN)/tidegate up
 
-test: $(STAMP)  ## the whole test suite
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## the whole test suite, on all cores
+	$(BIN)/python -m pytest -n auto --dist loadfile --durations 15
 
 lint: $(STAMP)  ## ruff, mypy, import-linter, sqlfluff
 	$(BIN)/ruff check .

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 import typer
 from pydantic import ValidationError
 
-from orchestration.home import configure_logging, prepare_home
+from orchestration.home import prepare_home
+from serving import logs
 from serving.settings import Settings, get_settings
 from training.errors import UserError
 
@@ -40,7 +41,7 @@ def progress(text: str) -> None:
 
 def _ready() -> Settings:
     settings = get_settings()
-    configure_logging(settings)
+    logs.configure(settings)
     prepare_home(settings)
     return settings
 

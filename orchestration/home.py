@@ -1,10 +1,7 @@
-"""Prepares TIDEGATE_HOME: folders, Dagster's instance file, the MLflow store, structured logs."""
+"""Prepares TIDEGATE_HOME: folders and Dagster's instance file."""
 
-import logging
 import os
-import sys
 
-import structlog
 import yaml
 
 from serving.settings import Settings
@@ -44,24 +41,3 @@ def prepare_home(settings: Settings) -> None:
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     # Children (dbt, the code server, the API) must agree on where home is whatever their working directory.
     os.environ["TIDEGATE_HOME"] = str(settings.home)
-
-
-def configure_logging(settings: Settings) -> None:
-    """Structured logs to stderr, for people or as one JSON object a line."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )

@@ -13,6 +13,8 @@ for _name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
     del os.environ[_name]
 os.environ["TIDEGATE_HOME"] = _HOME.name
 os.environ["TIDEGATE_LOG_LEVEL"] = "WARNING"
+# Several workers share the cores: threads within them would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The embedded world of the whole-loop tests: small, but with enough users and texts for every check to be judged.
 os.environ |= {
     "TIDEGATE_WORLD_USERS": "300",

@@ -96,12 +96,13 @@ def test_of_rows_with_one_event_id_in_a_file_the_same_one_stays_whatever_their_o
     order: list[int], twice: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("order")
-    READERS["fake"] = FakeReader()
-    settings = make_settings(folder / "home")
-    rows = [event(1, event_id="same", value=float(number)) for number in range(6)]
-    file = write_rows(folder / "a.jsonl", [rows[number] for number in [*order, *twice]])
-    ingest(settings, file, "fake", silent)
-    assert [row["value"] for row in _events(settings)] == [0.0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(READERS, "fake", FakeReader())
+        settings = make_settings(folder / "home")
+        rows = [event(1, event_id="same", value=float(number)) for number in range(6)]
+        file = write_rows(folder / "a.jsonl", [rows[number] for number in [*order, *twice]])
+        ingest(settings, file, "fake", silent)
+        assert [row["value"] for row in _events(settings)] == [0.0]
 
 
 def test_a_bad_row_goes_to_quarantine_with_its_reason_and_the_rest_is_kept(
