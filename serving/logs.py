@@ -24,7 +24,7 @@ class _Output:
 
 
 def configure(settings: Settings) -> None:
-    """Set up structlog and the standard library's root logger alike. Called once, by the process that serves or works."""
+    """Set up structlog and the standard library's root logger alike. Called once by each process."""
     level = logging.getLevelNamesMapping()[settings.log_level]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
