@@ -40,7 +40,7 @@ def drift_since(
     from orchestration.promotion.policy import load_policy
     from orchestration.quality.drift import compare_windows
     from orchestration.quality.drift_features import FEATURE_SPECS, time_span
-    from orchestration.quality.drift_windows import choose_windows
+    from orchestration.quality.drift_windows import choose_windows, filled_tables
 
     span, policy = time_span(frames), load_policy(model).drift
     try:
@@ -52,6 +52,7 @@ def drift_since(
             span[1].to_pydatetime(),
             reference_weeks=policy.reference_weeks,
             current_weeks=policy.current_weeks,
+            filled=filled_tables(frames, policy.columns),
         )
     except ValueError as error:
         raise NoDriftQuestionError(f"{model}: {error}") from error

@@ -22,7 +22,7 @@ from serving.settings import Settings
 from training.bundle import Bundle, open_bundle
 from training.errors import UserError
 from training.result import Progress
-from training.tracking import prepare_store
+from training.tracking import code_digest, prepare_store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -60,8 +60,8 @@ def judge_cycle(
 ) -> Verdict:
     """Judge the best candidate of the newest cycle and act on the decision.
 
-    A candidate that was decided already is shown with `fresh` false, unless evidence failed to compute then or the
-    policy is another one now. Raises UserError when nothing was ever trained, BundleError when the candidate's files
+    A candidate that was decided already is shown with `fresh` false, unless evidence failed to compute then, or
+    policy or code are others now. Raises UserError when nothing was ever trained, BundleError when the candidate's files
     are not whole, and what `Gate.judge` raises.
     """
     cycle = latest_cycle(settings, model)
@@ -102,15 +102,17 @@ def judge_latest(settings: Settings, model: ModelName, progress: Progress) -> Ve
 
 
 def _decided(rows: list[Row], digest: str, policy: Policy) -> Row | None:
-    """The last decision about a bundle, if it was made by this policy and its evidence was all there."""
+    """The last decision about a bundle, if this policy and this code made it and its evidence was all there."""
     mine = [
         row
         for row in rows
         if row["evidence"]["bundle"]["digest"] == digest and row["evidence"].get("evidence") is not None
     ]
-    if not mine or mine[-1]["policy_digest"] != policy.digest or mine[-1]["evidence"]["evidence"]["failures"]:
+    if not mine:
         return None
-    return mine[-1]
+    row = mine[-1]
+    same = (row["policy_digest"], row["evidence"]["code"]) == (policy.digest, code_digest())
+    return row if same and not row["evidence"]["evidence"]["failures"] else None
 
 
 def _said_since(rows: list[Row], decided: Row) -> tuple[str, ...]:

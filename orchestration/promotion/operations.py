@@ -23,6 +23,7 @@ from orchestration.promotion.policy import Policy, load_policy
 from orchestration.promotion.publish import sweep
 from orchestration.promotion.registry import Registry
 from training.errors import UserError
+from training.tracking import code_digest
 
 _LOCK_SECONDS = 120.0
 
@@ -245,5 +246,6 @@ def _envelope(evidence: Evidence, candidate: ModelFacts, decision: Decision) -> 
             "trained_until": candidate.trained_until.isoformat() if candidate.trained_until else None,
         },
         "decision": decision.to_dict(),
+        "code": code_digest(),
         "evidence": json.loads(to_json(evidence)),
     }

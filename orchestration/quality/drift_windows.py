@@ -5,15 +5,18 @@ A Friday against a Monday differs on every column and is no drift. So both windo
 equally often where the history allows it, and a report says so where it does not.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from orchestration.quality.drift_model import AT, DAY
+from orchestration.quality.drift_model import AT, DAY, UNIT, DriftSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Filled = Callable[[datetime, datetime], int]
+"""How many tables hold enough in [start, end)."""
 WEEK = timedelta(days=7)
 DAY_LENGTH = timedelta(days=1)
 
@@ -45,18 +48,24 @@ def choose_windows(
     *,
     reference_weeks: int = 4,
     current_weeks: int = 1,
+    filled: Filled | None = None,
 ) -> Windows:
     """Windows to ask whether the data moved since a model was trained.
 
     The reference is the last whole weeks (at most `reference_weeks`) of [first, trained_until), the current
     window the last whole weeks (at most `current_weeks`) of [trained_until, end), or all of it when it is
-    shorter than one. `end` is exclusive. Raises ValueError when either side is empty.
+    shorter than one. `end` is exclusive. With `filled` (see `filled_tables`), a window that holds too little is
+    doubled until it holds enough or all that its side has: the last week of a network that falls silent is
+    empty. Raises ValueError when either side is empty.
     """
     if not first < trained_until < end:
         raise ValueError(
             f"no two windows in {first.isoformat()} .. {trained_until.isoformat()} .. {end.isoformat()}"
         )
     whole = min(current_weeks, (end - trained_until) // WEEK)
+    if whole and filled is not None:
+        most = (end - trained_until) // WEEK
+        whole = _grown(whole, most, lambda weeks: filled(end - weeks * WEEK, end))
     start = end - whole * WEEK if whole else trained_until
     border = trained_until
     if whole and (snapped := end - -((trained_until - end) // DAY_LENGTH) * DAY_LENGTH) - first >= WEEK:
@@ -69,8 +78,35 @@ def choose_windows(
             "ended, so the weekly rhythm is not controlled for."
         )
         return Windows((first, trained_until), (start, end), note=note)
+    if filled is not None:
+        weeks = _grown(weeks, (border - first) // WEEK, lambda weeks: filled(border - weeks * WEEK, border))
     reference = (border - weeks * WEEK, border)
     return Windows(reference, (start, end), phase=None if whole else end - start)
+
+
+def _grown(weeks: int, most: int, filled: Callable[[int], int]) -> int:
+    """`weeks`, doubled until as many tables are filled as in `most` weeks."""
+    wanted = filled(most)
+    while weeks < most and filled(weeks) < wanted:
+        weeks = min(2 * weeks, most)
+    return weeks
+
+
+def filled_tables(frames: "Mapping[str, pd.DataFrame]", settings: DriftSettings) -> Filled:
+    """How many of `frames` (with `_at` and `_unit`) have the rows and the units to be judged in [start, end)."""
+    import pandas as pd
+
+    times = {name: pd.to_datetime(frame[AT], utc=True) for name, frame in frames.items()}
+
+    def count(start: datetime, end: datetime) -> int:
+        found = 0
+        for name, at in times.items():
+            inside = (at >= pd.Timestamp(start)) & (at < pd.Timestamp(end))
+            units = frames[name].loc[inside, UNIT].nunique()
+            found += int(inside.sum()) >= settings.min_rows and units >= settings.min_units
+        return found
+
+    return count
 
 
 def split(frame: "pd.DataFrame", windows: Windows) -> tuple["pd.DataFrame", "pd.DataFrame"]:

@@ -8,7 +8,7 @@ import pytest
 
 from orchestration.quality.drift import compare_windows
 from orchestration.quality.drift_model import AT, DAY, UNIT, DriftSettings, FeatureSpec
-from orchestration.quality.drift_windows import WEEK, choose_windows, split, utc
+from orchestration.quality.drift_windows import WEEK, choose_windows, filled_tables, split, utc
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SPECS = (FeatureSpec("t", "kind", "categorical"), FeatureSpec("t", "hour", "categorical"))
@@ -110,3 +110,33 @@ def test_an_instant_without_a_zone_is_refused():
     with pytest.raises(ValueError, match="no time zone"):
         utc("2026-01-01")
     assert utc("2026-01-01T08:00:00+08:00") == START
+
+
+def test_windows_that_hold_too_little_are_doubled_until_they_hold_enough():
+    """A network that has fallen silent: two events in its last two years."""
+    first, trained, end = (datetime(year, 1, 1, tzinfo=UTC) for year in (2012, 2013, 2016))
+    busy = pd.date_range("2012-01-01", "2013-06-30", freq="1h", tz="UTC")
+    at = busy.append(pd.DatetimeIndex(["2015-12-30", "2015-12-31"], tz="UTC"))
+    frames = {"feed": pd.DataFrame({AT: at, UNIT: [f"u{i % 50}" for i in range(len(at))]})}
+    settings = DriftSettings()
+    short = choose_windows(first, trained, end)
+    assert short.current == (end - WEEK, end)
+    grown = choose_windows(first, trained, end, filled=filled_tables(frames, settings))
+    assert grown.current == (end - 156 * WEEK, end)
+    assert grown.reference == short.reference
+    assert filled_tables(frames, settings)(*grown.current) == 1
+
+
+def test_windows_that_hold_enough_stay_as_they_are():
+    first, trained, end = day(0), day(59), day(90)
+    at = pd.date_range(first, end, freq="10min", tz="UTC", inclusive="left")
+    frames = {"feed": pd.DataFrame({AT: at, UNIT: [f"u{i % 50}" for i in range(len(at))]})}
+    filled = filled_tables(frames, DriftSettings())
+    assert choose_windows(first, trained, end, filled=filled) == choose_windows(first, trained, end)
+
+
+def test_windows_that_no_length_would_fill_stay_as_they_are():
+    first, trained, end = day(0), day(59), day(90)
+    frames = {"feed": pd.DataFrame({AT: [pd.Timestamp(first)], UNIT: ["u"]})}
+    found = choose_windows(first, trained, end, filled=filled_tables(frames, DriftSettings()))
+    assert found == choose_windows(first, trained, end)
