@@ -60,9 +60,9 @@ def judge_cycle(
 ) -> Verdict:
     """Judge the best candidate of the newest cycle and act on the decision.
 
-    A candidate that was decided already is shown with `fresh` false, unless evidence failed to compute then, or
-    policy or code are others now. Raises UserError when nothing was ever trained, BundleError when the candidate's files
-    are not whole, and what `Gate.judge` raises.
+    A candidate that was decided already is shown with `fresh` false, unless evidence failed to compute then, or policy
+    or code are others now. Raises UserError when nothing was ever trained, BundleError when the candidate's files are
+    not whole, and what `Gate.judge` raises.
     """
     cycle = latest_cycle(settings, model)
     if cycle is None:
