@@ -1,16 +1,15 @@
 """From a conversation to the text that a model continues.
 
 A bundle may bring its own Jinja template (`chat_template.jinja`, with `messages` and `add_generation_prompt`, as in
-transformers). A base model has none and gets this plain one, which a model of feeds has seen in threads:
+transformers). A base model has none and gets this plain one, the texts of all messages, a line each:
 
     <system text>
+    <user text>
+    <assistant text>
+    <user text>
 
-    user: <text>
-    assistant: <text>
-    user: <text>
-    assistant:
-
-Its answer ends where the next turn would begin, i.e. before a line that starts with `user:` or `system:`.
+A base model of posts has learned no roles, so none are named: in a Chinese feed the English word `assistant:` alone
+turns the answer into English. It goes on from the last text rather than answers it, and ends where a post would end.
 """
 
 from collections.abc import Sequence
@@ -23,35 +22,32 @@ from serving.openai_shapes import Message
 from serving.problems import ProblemError
 
 TEMPLATE_FILE = "chat_template.jinja"
-STOPS = ("\nuser:", "\nsystem:")
 
 
 def plain(messages: Sequence[Message]) -> str:
-    """The plain template. System texts come first as a paragraph of their own; the last line asks for the answer."""
-    preamble = [m.text.strip() for m in messages if m.role in ("system", "developer")]
-    turns = [f"{m.name or m.role}: {m.text.strip()}" for m in messages if m.role in ("user", "assistant")]
-    head = "\n".join(text for text in preamble if text)
-    return (head + "\n\n" if head else "") + "\n".join([*turns, "assistant:"])
+    """The plain template: every text that is not blank on a line of its own, in the order of the conversation."""
+    texts = (message.text.strip() for message in messages)
+    return "\n".join(text for text in texts if text)
 
 
-def render(messages: Sequence[Message], template: str | None) -> tuple[str, tuple[str, ...]]:
-    """The prompt, and the texts at which the answer ends.
+def render(messages: Sequence[Message], template: str | None) -> str:
+    """The prompt.
 
     Raises ProblemError (422) when the bundle's template refuses the messages.
     """
     if template is None:
-        return plain(messages), STOPS
+        return plain(messages)
     values = [{"role": m.role, "content": m.text, **({"name": m.name} if m.name else {})} for m in messages]
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     environment.globals["raise_exception"] = _refuse
     try:
-        text = environment.from_string(template).render(messages=values, add_generation_prompt=True)
+        text: str = environment.from_string(template).render(messages=values, add_generation_prompt=True)
     except TemplateError as error:
         entry = {"field": "messages", "pointer": "#/messages", "detail": str(error)}
         raise ProblemError(
             "invalid-field", f"messages: the model's chat template refuses them: {error}", [entry]
         ) from error
-    return text, ()
+    return text
 
 
 def _refuse(reason: str) -> None:

@@ -22,7 +22,7 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     trim_start: bool = False
-    """Leave out white space before the first visible character (an answer that follows `assistant:`)."""
+    """Leave out white space before the first visible character (an answer in a conversation)."""
 
     def seeded(self, seed: int) -> "Sampling":
         """The same with another seed."""

@@ -68,14 +68,14 @@ class Common(BaseModel):
         """The limit that the client asked for."""
         return self.max_tokens
 
-    def sampling(self, extra_stops: tuple[str, ...] = (), trim_start: bool = False) -> Sampling:
+    def sampling(self, trim_start: bool = False) -> Sampling:
         """How to generate."""
         return Sampling(
             max_tokens=min(self.wanted_tokens or DEFAULT_TOKENS, MAX_TOKENS),
             temperature=self.temperature,
             top_p=self.top_p,
             seed=None if self.seed is None else self.seed % (1 << 31),
-            stop=(*self.stop, *extra_stops),
+            stop=tuple(self.stop),
             trim_start=trim_start,
         )
 

@@ -44,7 +44,5 @@ async def chat(
 ) -> Response:
     """Render the conversation and continue it."""
     champion = need_generator(body, parts)
-    prompt, stops = chat_template.render(body.messages, champion.chat_template)
-    return await answer(
-        body, request, parts, champion, _SHAPE, [prompt], body.sampling(stops, trim_start=True)
-    )
+    prompt = chat_template.render(body.messages, champion.chat_template)
+    return await answer(body, request, parts, champion, _SHAPE, [prompt], body.sampling(trim_start=True))
