@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from orchestration.cycle import ModelName
 from orchestration.drift_watch import watched_frames
 from orchestration.home import prepare_home
 from orchestration.lake.connection import current_snapshot
@@ -26,10 +25,11 @@ from orchestration.quality.drift_model import FeatureSpec
 from orchestration.quality.drift_windows import Windows, choose_windows, split
 from orchestration.sources.simulated.truth import FOLLOWING_COLUMNS, MOVED_COLUMNS
 from orchestration.world import simulate
+from serving.pointers import KINDS
 from serving.settings import Settings
+from training.bundle import Kind
 
 DAYS, SHIFT_DAY = 42, 35
-MODELS: tuple[ModelName, ...] = ("recommender", "generator")
 _TABLE = """\
 | drift | seed | family | check | columns judged | drifted | moved on purpose and found | neither moved nor following |
 |---|---|---|---|---|---|---|---|"""
@@ -65,14 +65,14 @@ def world(seed: int, drift: str, folder: Path, events: int) -> Settings:
     return settings
 
 
-def ours(model: ModelName, frames: dict[str, pd.DataFrame], windows: Windows) -> Found:
+def ours(model: Kind, frames: dict[str, pd.DataFrame], windows: Windows) -> Found:
     """The check of this project, by the gate's own policy."""
     policy = load_policy(model).drift.columns
     report = compare_windows(frames, windows, FEATURE_SPECS[model], policy, name="benchmark")
     return Found({c.name for c in report.judged}, {c.name for c in report.drifted})
 
 
-def evidently(model: ModelName, frames: dict[str, pd.DataFrame], windows: Windows) -> Found:
+def evidently(model: Kind, frames: dict[str, pd.DataFrame], windows: Windows) -> Found:
     """Evidently with its own choice of method and threshold for every column."""
     judged: set[str] = set()
     drifted: set[str] = set()
@@ -122,7 +122,7 @@ def main() -> None:
     for drift, seed in plan:
         with tempfile.TemporaryDirectory(prefix="tidegate-drift-") as folder:
             settings = world(seed, drift, Path(folder), options.events)
-            for model in MODELS:
+            for model in KINDS:
                 frames = watched_frames(settings, model, current_snapshot(settings))
                 span = time_span(frames)
                 assert span is not None

@@ -145,9 +145,9 @@ def gate(model: Model, as_json: AsJson = False) -> None:
 
     A candidate that was decided already is shown, not judged again.
     """
-    from orchestration.judge import judge_latest
+    from orchestration.judge import judge_cycle
 
-    verdict = judge_latest(_ready(), model, progress)
+    verdict = judge_cycle(_ready(), model, progress)
     say(json.dumps(verdict.as_json(), indent=2, ensure_ascii=False) if as_json else verdict.text())
 
 

@@ -2,17 +2,15 @@
 the real server. What cannot be computed is named in the evidence as a failure, and the gate holds on it.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from orchestration.cycle import Cycle, ModelName, Tables, read_training_tables
+from orchestration.cycle import Cycle, Tables, read_training_tables
 from orchestration.drift_watch import drift_since, watched_frames
 from orchestration.families import ANSWERS, SCORERS
 from orchestration.promotion.compare import Scored, compare, compare_slices
@@ -31,8 +29,9 @@ from orchestration.promotion.evidence import (
     ServingEvidence,
 )
 from orchestration.promotion.policy import Policy
+from serving.pointers import read_state
 from serving.settings import Settings
-from training.bundle import Bundle, open_bundle
+from training.bundle import Bundle, Kind, open_bundle
 from training.result import Progress
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class Collector:
     """Computes one piece of evidence after the other; `pages` are the drift reports, by artifact path."""
 
     settings: Settings
-    model: ModelName
+    model: Kind
     policy: Policy
     cycle: Cycle
     candidate: Subject
@@ -276,8 +275,8 @@ class Collector:
     def _serving(self) -> ServingEvidence:
         from serving.probe import probe_bundle
 
-        path = self.candidate.bundle.path
-        result = probe_bundle(path, _published_state(self.settings), self.policy.serving.p99_ms)
+        path, state = self.candidate.bundle.path, read_state(self.settings.home)
+        result = probe_bundle(path, state.folder if state else None, self.policy.serving.p99_ms)
         return ServingEvidence(
             digest=self.candidate.bundle.digest,
             ok=result.ok,
@@ -302,11 +301,3 @@ def _columns(report: "DriftReport") -> tuple[ColumnEvidence, ...]:
         )
         for column in report.columns
     )
-
-
-def _published_state(settings: Settings) -> Path | None:
-    """Folder of the state that the server reads now, or None before the first one."""
-    pointer = settings.online_dir / "state.json"
-    if not pointer.exists():
-        return None
-    return settings.online_dir / "state" / str(json.loads(pointer.read_text())["id"])

@@ -10,20 +10,20 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 from pydantic import BaseModel
 
 from orchestration.lake.connection import read_table
 from serving.settings import Settings
+from training.bundle import Kind
 from training.errors import NotEnoughDataError
 from training.files import write_json_atomic
 from training.model_card import model_card
 from training.result import Progress, TrainingOutcome
 from training.tracking import Tracker, code_digest
 
-ModelName = Literal["recommender", "generator"]
 Tables = dict[str, pa.Table]
 Trainer = Callable[[Tables, Any, dict[str, Any], Path, Progress], TrainingOutcome]
 
@@ -81,12 +81,12 @@ TABLES: dict[str, tuple[str, ...]] = {
 }
 
 
-def read_training_tables(settings: Settings, model: ModelName, snapshot: int) -> Tables:
+def read_training_tables(settings: Settings, model: Kind, snapshot: int) -> Tables:
     """The tables that family `model` is trained on, as they were at `snapshot`."""
     return {name: read_table(settings, name, snapshot=snapshot) for name in TABLES[model]}
 
 
-def fingerprint(model: ModelName, hashes: dict[str, str], config: BaseModel) -> str:
+def fingerprint(model: Kind, hashes: dict[str, str], config: BaseModel) -> str:
     """Hex SHA-256 of the content of the family's tables, the configuration and the project's code."""
     known = {
         "tables": {name: hashes[name] for name in TABLES[model]},
@@ -96,12 +96,12 @@ def fingerprint(model: ModelName, hashes: dict[str, str], config: BaseModel) -> 
     return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
-def cycles_dir(settings: Settings, model: ModelName) -> Path:
+def cycles_dir(settings: Settings, model: Kind) -> Path:
     """Folder of the cycles of one family."""
     return settings.home / "cycles" / model
 
 
-def latest_cycle(settings: Settings, model: ModelName) -> Cycle | None:
+def latest_cycle(settings: Settings, model: Kind) -> Cycle | None:
     """The newest finished cycle, or None. A cycle that was killed left no `cycle.json` and does not count."""
     found = sorted(cycles_dir(settings, model).glob("*/cycle.json"))
     if not found:
@@ -113,7 +113,7 @@ def latest_cycle(settings: Settings, model: ModelName) -> Cycle | None:
 def run_cycle(
     settings: Settings,
     tracker: Tracker,
-    model: ModelName,
+    model: Kind,
     *,
     snapshot: int,
     hashes: dict[str, str],

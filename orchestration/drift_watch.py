@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from orchestration.cycle import ModelName
 from orchestration.lake.connection import read_table
-from orchestration.serve_check import champions
+from serving.pointers import read_champions
 from serving.settings import Settings
-from training.bundle import Bundle, open_bundle
+from training.bundle import Bundle, Kind, open_bundle
 from training.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ class NoDriftQuestionError(UserError):
     """There is nothing to compare: no champion, or no rows on one side. The message says which."""
 
 
-def watched_frames(settings: Settings, model: ModelName, snapshot: int) -> "dict[str, pd.DataFrame]":
+def watched_frames(settings: Settings, model: Kind, snapshot: int) -> "dict[str, pd.DataFrame]":
     """The frames whose columns are watched for family `model`, at lake `snapshot`."""
     from orchestration.quality.drift_features import MARTS, feature_frames
 
@@ -30,9 +29,7 @@ def watched_frames(settings: Settings, model: ModelName, snapshot: int) -> "dict
     return feature_frames(model, tables)
 
 
-def drift_since(
-    frames: "dict[str, pd.DataFrame]", model: ModelName, bundle: Bundle, name: str
-) -> "DriftReport":
+def drift_since(frames: "dict[str, pd.DataFrame]", model: Kind, bundle: Bundle, name: str) -> "DriftReport":
     """Compare what `bundle` was trained on with the latest window, with Evidently's page.
 
     Raises NoDriftQuestionError when one of the two windows is empty.
@@ -59,14 +56,14 @@ def drift_since(
     return compare_windows(frames, windows, FEATURE_SPECS[model], policy.columns, name=name, html=True)
 
 
-def watch_champion(settings: Settings, model: ModelName, snapshot: int) -> "DriftReport":
+def watch_champion(settings: Settings, model: Kind, snapshot: int) -> "DriftReport":
     """Compare the champion's training window with the latest one at lake `snapshot`.
 
     Raises NoDriftQuestionError when there is nothing to compare.
     """
-    champion = champions(settings).get(model)
+    champion = read_champions(settings.home).get(model)
     if champion is None:
         raise NoDriftQuestionError(f"{model}: no champion yet")
-    bundle = open_bundle(settings.home / champion["bundle"], model)
-    name = f"{model} champion {champion['version']}: training window against the latest"
+    bundle = open_bundle(champion.bundle, model)
+    name = f"{model} champion {champion.version}: training window against the latest"
     return drift_since(watched_frames(settings, model, snapshot), model, bundle, name)

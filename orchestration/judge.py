@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.collect import Collector, Subject
-from orchestration.cycle import Cycle, ModelName, latest_cycle
+from orchestration.cycle import Cycle, latest_cycle
 from orchestration.promotion.ledger import LakeLedger, Reign, Row, of_model, succession
 from orchestration.promotion.operations import Gate, RegistryBehindError
 from orchestration.promotion.policy import Policy, load_policy
 from orchestration.promotion.publish import materialise
 from orchestration.promotion.registry import MlflowRegistry
 from orchestration.promotion.verdict import Verdict
+from serving.pointers import KINDS
 from serving.settings import Settings
-from training.bundle import Bundle, open_bundle
+from training.bundle import Bundle, Kind, open_bundle
 from training.errors import UserError
 from training.result import Progress
 from training.tracking import code_digest, prepare_store
@@ -27,7 +28,6 @@ from training.tracking import code_digest, prepare_store
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-MODELS: tuple[ModelName, ...] = ("recommender", "generator")
 APPROVE, REJECT, ANSWERED = "gate.approve", "gate.reject", "gate.answered"
 """Tags of a model version in MLflow: a reviewer's word, and what became of it."""
 
@@ -55,9 +55,7 @@ class Desk:
         return Gate(self.settings.home, self.ledger, self.registry)
 
 
-def judge_cycle(
-    settings: Settings, model: ModelName, progress: Progress, dagster_run_id: str = ""
-) -> Verdict:
+def judge_cycle(settings: Settings, model: Kind, progress: Progress, dagster_run_id: str = "") -> Verdict:
     """Judge the best candidate of the newest cycle and act on the decision.
 
     A candidate that was decided already is shown with `fresh` false, unless evidence failed to compute then, or policy
@@ -96,11 +94,6 @@ def _judged(
     return Verdict(desk.gate.judge(evidence).row, pages=tuple(sorted(collector.pages)))
 
 
-def judge_latest(settings: Settings, model: ModelName, progress: Progress) -> Verdict:
-    """The same outside of Dagster, as `tidegate gate MODEL` does it."""
-    return judge_cycle(settings, model, progress)
-
-
 def _decided(rows: list[Row], digest: str, policy: Policy) -> Row | None:
     """The last decision about a bundle, if this policy and this code made it and its evidence was all there."""
     mine = [
@@ -126,7 +119,7 @@ def _said_since(rows: list[Row], decided: Row) -> tuple[str, ...]:
     )
 
 
-def _fetched(desk: Desk, model: ModelName, version: str, expected: Bundle, folder: Path) -> Bundle:
+def _fetched(desk: Desk, model: Kind, version: str, expected: Bundle, folder: Path) -> Bundle:
     """The candidate as the registry has it: what is judged is what would be promoted."""
     desk.registry.fetch(model, version, folder)
     bundle = open_bundle(folder, model)
@@ -137,14 +130,14 @@ def _fetched(desk: Desk, model: ModelName, version: str, expected: Bundle, folde
     return bundle
 
 
-def _champion(desk: Desk, model: ModelName, reign: Reign) -> Subject:
+def _champion(desk: Desk, model: Kind, reign: Reign) -> Subject:
     def fetch(folder: Path) -> None:
         desk.registry.fetch(model, reign.version, folder)
 
     return Subject(reign.version, reign.run_id, materialise(desk.settings.home, reign.digest, fetch))
 
 
-def approve(settings: Settings, model: ModelName, version: str, name: str) -> str:
+def approve(settings: Settings, model: Kind, version: str, name: str) -> str:
     """Decide again on the evidence recorded for `version` with `name`'s approval; what was decided, in one line.
 
     Raises UserError for a version that was never judged or is champion.
@@ -152,12 +145,12 @@ def approve(settings: Settings, model: ModelName, version: str, name: str) -> st
     return Desk(settings).gate.approve(model, version, name).line()
 
 
-def reject(settings: Settings, model: ModelName, version: str, name: str, why: str) -> str:
+def reject(settings: Settings, model: Kind, version: str, name: str, why: str) -> str:
     """Record that `name` does not want `version`. Raises UserError as `approve`, and without a reason."""
     return f"{model}: " + str(Desk(settings).gate.reject(model, version, name, why)["reasons"][0])
 
 
-def rollback(settings: Settings, model: ModelName, who: str, why: str) -> str:
+def rollback(settings: Settings, model: Kind, who: str, why: str) -> str:
     """Make the previous champion champion again. Raises UserError when there is none."""
     return f"{model}: " + str(Desk(settings).gate.rollback(model, who, why)["reasons"][0])
 
@@ -176,7 +169,7 @@ def act_on_reviews(settings: Settings) -> list[str]:
     A tag is taken off when it was answered, and `gate.answered` says how. Returns the answers, a line each.
     """
     desk, done = Desk(settings), []
-    for model in MODELS:
+    for model in KINDS:
         for entry in _tagged(desk, model):
             answer = _answer(desk, model, entry)
             desk.registry.set_tags(model, str(entry.version), {ANSWERED: answer})
@@ -187,12 +180,12 @@ def act_on_reviews(settings: Settings) -> list[str]:
     return done
 
 
-def _tagged(desk: Desk, model: ModelName) -> "list[ModelVersion]":
+def _tagged(desk: Desk, model: Kind) -> "list[ModelVersion]":
     found = desk.registry.versions(model)
     return [entry for entry in found if APPROVE in entry.tags or REJECT in entry.tags]
 
 
-def _answer(desk: Desk, model: ModelName, entry: "ModelVersion") -> str:
+def _answer(desk: Desk, model: Kind, entry: "ModelVersion") -> str:
     version = str(entry.version)
     try:
         if REJECT in entry.tags:

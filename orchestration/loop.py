@@ -8,8 +8,9 @@ from typing import Any
 from dagster import DagsterInstance
 
 from orchestration.reaper import reap
-from orchestration.status import read_status
+from serving.pointers import KINDS, read_champions
 from serving.settings import Settings
+from training.bundle import Kind
 
 _NEXT = "next: `tidegate up` (or `make up`) opens Dagster, MLflow and the API; `tidegate gate MODEL` shows every check"
 
@@ -62,10 +63,10 @@ def run_loop(
         blocked = [f"run {result.run_id} failed"] if not result.success and not failures else []
         handed = {
             model: result.asset_value(f"{model}_gate")
-            for model in ("recommender", "generator")
+            for model in KINDS
             if _has_value(result, f"{model}_gate")
         }
-    rows = [_row(model, handed.get(model), settings) for model in ("recommender", "generator")]
+    rows = [_row(model, handed.get(model), settings) for model in KINDS]
     return LoopOutcome(rows, "; ".join(failures + blocked))
 
 
@@ -92,11 +93,11 @@ def _has_value(result: object, asset: str) -> bool:
     return any(event.asset_key.path[-1] == asset for event in events)
 
 
-def _row(model: str, verdict: dict[str, Any] | None, settings: Settings) -> tuple[str, str, str, str]:
+def _row(model: Kind, verdict: dict[str, Any] | None, settings: Settings) -> tuple[str, str, str, str]:
     if verdict is None:
         return (model, "none", "-", "the gate was not reached")
-    known = read_status(settings)["models"][model]["champion"]
-    champion = f"champion: version {known['version']}" if known else "no champion"
+    known = read_champions(settings.home).get(model)
+    champion = f"champion: version {known.version}" if known else "no champion"
     return (
         model,
         str(verdict["decision"] if verdict["fresh"] or verdict["decision"] == "skipped" else "nothing new"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from orchestration.lake.connection import read_table
+from serving.pointers import STATE
 from serving.settings import Settings
 from training.files import atomic_path, write_json_atomic
 
@@ -33,7 +34,7 @@ def publish_state(settings: Settings, snapshot: int) -> Path:
         with atomic_path(folder / f"{name}.parquet") as temporary:
             pq.write_table(table, temporary)
     write_json_atomic(
-        settings.online_dir / "state.json",
+        settings.online_dir / STATE,
         {"id": state_id, "lake_snapshot": snapshot, "published_at": datetime.now(UTC).isoformat()},
     )
     for old in sorted(path for path in states.iterdir() if path.is_dir())[:-_KEPT]:

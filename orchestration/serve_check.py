@@ -1,6 +1,5 @@
 """Proves that the API answers with the champions: asks the one that runs, or starts one for the purpose."""
 
-import json
 import os
 import signal
 import socket
@@ -14,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from serving.pointers import read_champions
 from serving.settings import Settings
 from training.errors import UserError
 
@@ -83,17 +83,9 @@ def _serves(url: str, settings: Settings) -> bool:
         return False
 
 
-def champions(settings: Settings) -> dict[str, dict[str, Any]]:
-    """The published champions by model; empty before the first promotion."""
-    path = settings.online_dir / "champions.json"
-    if not path.exists():
-        return {}
-    return {name: entry for name, entry in json.loads(path.read_text()).items() if entry}
-
-
 def check_serving(settings: Settings) -> ServeCheck:
     """Compare what is served with the published champions and ask each model for one answer."""
-    expected = {name: str(entry["version"]) for name, entry in champions(settings).items()}
+    expected = {str(name): known.version for name, known in read_champions(settings.home).items()}
     if not expected:
         return ServeCheck({})
     with running_api(settings) as url, httpx.Client(base_url=url, timeout=60) as client:

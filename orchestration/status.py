@@ -6,9 +6,8 @@ from orchestration.lake.connection import current_snapshot, lake_exists
 from orchestration.lake.ledger import decisions
 from orchestration.lake.status import raw_counts
 from orchestration.promotion.ledger import Reign, Row, succession
+from serving.pointers import KINDS
 from serving.settings import Settings
-
-MODELS = ("recommender", "generator")
 
 
 def _entry(settings: Settings, reign: Reign | None) -> dict[str, Any] | None:
@@ -49,7 +48,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
     """The document that `tidegate status --json` prints. Raises UserError when the lake cannot be opened."""
     counts = raw_counts(settings)
     return {
-        "models": {model: _model_status(settings, decisions(settings, model)) for model in MODELS},
+        "models": {model: _model_status(settings, decisions(settings, model)) for model in KINDS},
         "lake": {"snapshot": current_snapshot(settings) if lake_exists(settings) else None}
         | {stream: counts[stream] for stream in ("events", "posts", "users")},
     }

@@ -6,14 +6,15 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
-from orchestration.cycle import Cycle, ModelName, run_cycle
+from orchestration.cycle import Cycle, run_cycle
 from orchestration.defs.launchpad import launchpad_config, trainer_config
 from orchestration.defs.plots import figure_metadata, metric_table
 from orchestration.defs.resources import MlflowResource, SettingsResource
+from training.bundle import Kind
 
 
 def training_asset(
-    model: ModelName, config_class: type[BaseModel], metrics: tuple[str, ...], description: str
+    model: Kind, config_class: type[BaseModel], metrics: tuple[str, ...], description: str
 ) -> dg.AssetsDefinition:
     """An asset `MODEL_candidates` whose Launchpad config is `config_class`; its value is the cycle as a dict."""
     launchpad = launchpad_config(config_class)

@@ -1,7 +1,7 @@
 """Two score tables of the same held-out rows in, the gate's comparisons out: over all rows, and slice by slice."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -54,13 +54,7 @@ def compare(
         candidate_digest=candidate.digest,
         window_start=window[0],
         window_end=window[1],
-        n_units=result.n_units,
-        n_rows=result.n_rows,
-        candidate_mean=result.candidate_mean,
-        other_mean=result.other_mean,
-        gain=result.gain,
-        low=result.low,
-        high=result.high,
+        **asdict(result),
         confidence=wanted.confidence,
         computed_at=datetime.now(UTC),
     )
@@ -93,13 +87,7 @@ def _slices(candidate: pa.Table, other: pa.Table, policy: Policy) -> Iterator[Sl
             yield SliceComparison(
                 dimension=dimension,
                 value="unknown" if value is None else str(value),
-                n_units=result.n_units,
-                n_rows=result.n_rows,
-                candidate_mean=result.candidate_mean,
-                other_mean=result.other_mean,
-                gain=result.gain,
-                low=result.low,
-                high=result.high,
+                **asdict(result),
             )
 
 

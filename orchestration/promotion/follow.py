@@ -11,8 +11,8 @@ from orchestration.promotion import reports
 from orchestration.promotion.ledger import Row, Succession, of_model, succession
 from orchestration.promotion.publish import materialise, pointer, publish
 from orchestration.promotion.registry import Registry
+from serving.pointers import KINDS
 
-MODELS = ("recommender", "generator")
 _TAGGED = 5
 """Last rows of a model whose tags are looked after; a crash leaves one behind, two crashes two."""
 
@@ -24,7 +24,7 @@ def lay_down(home: Path, registry: Registry, model: str, version: str, digest: s
 
 def follow_server(home: Path, registry: Registry, rows: Sequence[Row]) -> list[str]:
     """Champions' bundles and `champions.json` as the ledger has it; returns what was different. Raises OSError."""
-    lines = {model: succession(of_model(rows, model)) for model in MODELS}
+    lines: dict[str, Succession] = {model: succession(of_model(rows, model)) for model in KINDS}
     for model, line in lines.items():
         if line.champion is not None:
             lay_down(home, registry, model, line.champion.version, line.champion.digest)
@@ -36,7 +36,7 @@ def follow_registry(registry: Registry, rows: Sequence[Row]) -> list[str]:
     raises.
     """
     done: list[str] = []
-    for model in MODELS:
+    for model in KINDS:
         mine = of_model(rows, model)
         if mine:
             done += _aliases(registry, model, succession(mine))

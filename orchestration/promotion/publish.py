@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.promotion.ledger import Reign, Succession
+from serving.pointers import CHAMPIONS
 from training.bundle import Bundle, BundleError, open_bundle
 from training.files import fsync_dir, write_json_atomic
-
-CHAMPIONS = "champions.json"
 
 
 def bundles_dir(home: Path) -> Path:

@@ -1,7 +1,7 @@
 """A recorded decision as people and programs want to see it: text, markdown, JSON, figures. One ledger row in."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,9 @@ class Verdict:
 
     row: Row
     fresh: bool = True
-    pages: tuple[str, ...] = field(default=())
+    pages: tuple[str, ...] = ()
     """Drift reports attached to the candidate's run, by artifact path."""
-    later: tuple[str, ...] = field(default=())
+    later: tuple[str, ...] = ()
     """What people have said about the version since, e.g. that it was rolled back."""
 
     @classmethod

@@ -106,11 +106,14 @@ def test_every_point_of_the_gate_was_judged(looped: Looped) -> None:
 
 
 def test_the_api_answers_with_the_champions(looped: Looped) -> None:
-    from orchestration.serve_check import champions, check_serving
+    from orchestration.serve_check import check_serving
+    from serving.pointers import read_champions
 
     outcome = check_serving(looped.settings)
     assert outcome.problems == []
-    assert outcome.versions == {name: entry["version"] for name, entry in champions(looped.settings).items()}
+    assert outcome.versions == {
+        name: known.version for name, known in read_champions(looped.settings.home).items()
+    }
 
 
 def test_a_second_run_with_nothing_new_decides_nothing_and_says_so(looped: Looped) -> None:

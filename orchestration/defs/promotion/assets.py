@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from orchestration.cycle import ModelName
 from orchestration.defs.plots import figure_metadata
 from orchestration.defs.resources import MlflowResource, SettingsResource
+from serving.pointers import KINDS
+from training.bundle import Kind
 
 if TYPE_CHECKING:
     from orchestration.promotion.verdict import Verdict
-
-MODELS: tuple[ModelName, ...] = ("recommender", "generator")
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ POINTS = {
             asset="champion_drift",
             description=f"The data still resembles what the {model} champion was trained on.",
         )
-        for model in MODELS
+        for model in KINDS
     ],
 )
 def champion_drift(
@@ -65,7 +64,7 @@ def champion_drift(
     metadata: dict[str, Any] = {}
     checks: list[dg.AssetCheckResult] = []
     found: dict[str, list[str]] = {}
-    for model in MODELS:
+    for model in KINDS:
         try:
             report = watch_champion(settings.get(), model, feature_snapshot["snapshot"])
         except NoDriftQuestionError as reason:
@@ -93,7 +92,7 @@ def _stable(model: str, passed: bool, metadata: dict[str, Any]) -> dg.AssetCheck
     )
 
 
-def gate_asset(model: ModelName) -> dg.AssetsDefinition:
+def gate_asset(model: Kind) -> dg.AssetsDefinition:
     """The asset `MODEL_gate`: judges the newest candidate and acts on the decision."""
     name = f"{model}_gate"
 
