@@ -10,12 +10,23 @@ from orchestration.lake.connection import read_table
 from serving.pointers import STATE
 from serving.settings import Settings
 from training.files import atomic_path, write_json_atomic
+from training.recommender.data import with_terms
 
 _KEPT = 3
 _COLUMNS = {
     "interactions": ["user_id", "item_id", "post_id", "action", "weight", "is_positive", "is_negative"]
     + ["is_impression", "is_own_item", "occurred_at", "event_id"],
-    "posts": ["post_id", "item_id", "is_root", "created_at", "author_id", "lang", "topics", "community"],
+    "posts": [
+        "post_id",
+        "item_id",
+        "is_root",
+        "created_at",
+        "author_id",
+        "lang",
+        "topics",
+        "community",
+        "text",
+    ],
     "users": ["user_id", "languages", "activity"],
 }
 _ROWS = {"interactions": "not is_impression", "posts": "is_root", "users": None}
@@ -24,13 +35,16 @@ _ROWS = {"interactions": "not is_impression", "posts": "is_root", "users": None}
 def publish_state(settings: Settings, snapshot: int) -> Path:
     """Write the online state of lake snapshot `snapshot` and point `state.json` at it; keeps the last few states.
 
-    Interactions leave out impressions, posts are the opening posts of threads. Returns the state's folder.
+    Interactions leave out impressions, posts are the opening posts of threads, their
+    texts as hashed terms. Returns the state's folder.
     """
     states = settings.online_dir / "state"
     state_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{snapshot}"
     folder = states / state_id
     for name, columns in _COLUMNS.items():
         table = read_table(settings, f"marts.{name}", snapshot=snapshot, columns=columns, where=_ROWS[name])
+        if "text" in columns:
+            table = with_terms(table)
         with atomic_path(folder / f"{name}.parquet") as temporary:
             pq.write_table(table, temporary)
     write_json_atomic(

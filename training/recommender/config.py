@@ -64,6 +64,40 @@ class KnnConfig(_Group):
     )
 
 
+class ContentConfig(_Group):
+    """Likeness of text, topics, author, community and language to the history."""
+
+    dimensions: int = Field(64, ge=1, le=64, description="Dimensions of the texts' vectors")
+    text_share: float = Field(
+        0.3,
+        ge=0.0,
+        le=1.0,
+        description="Weight of the text; the rest is author, community, language and topics",
+    )
+    recency: float = Field(0.9, gt=0.0, le=1.0, description="Weight of one step back in the user's history")
+    strengths: list[float] = Field(
+        [0.5, 1.0, 2.0, 4.0], min_length=1, description="Exponents of the signal tried"
+    )
+    scales: list[float] = Field(
+        [0.1, 0.5], min_length=1, description="Signal sizes at which it begins to count: values tried"
+    )
+
+
+class AlsConfig(_Group):
+    """Implicit ALS, by the library `implicit`."""
+
+    factors: int = Field(32, ge=1, description="Length of the vectors of users and posts")
+    ridge: float = Field(10.0, gt=0.0, description="Ridge penalty lambda")
+    alpha: float = Field(20.0, ge=1.0, description="Confidence in an action; 1 in its absence")
+    iterations: int = Field(15, ge=1, description="Rounds of solving for users, then posts")
+    strengths: list[float] = Field(
+        [0.25, 0.5, 1.0, 2.0], min_length=1, description="Exponents of the signal tried"
+    )
+    scales: list[float] = Field(
+        [0.01, 0.1], min_length=1, description="Signal sizes at which it begins to count: values tried"
+    )
+
+
 class SlistConfig(_Group):
     """Closed-form next-item ridge regression."""
 
@@ -128,6 +162,8 @@ class RecommenderConfig(_Group):
     split: SplitConfig = Field(default_factory=SplitConfig)
     popularity: PopularityConfig = Field(default_factory=PopularityConfig)
     item_knn: KnnConfig = Field(default_factory=KnnConfig)
+    content: ContentConfig = Field(default_factory=ContentConfig)
+    als: AlsConfig = Field(default_factory=AlsConfig)
     slist: SlistConfig = Field(default_factory=SlistConfig)
     sasrec: SasrecConfig = Field(default_factory=SasrecConfig)
     blend: BlendConfig = Field(default_factory=BlendConfig)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from training.errors import NotEnoughDataError, UserError
+from training.recommender.terms import hashed_terms
 
 ANONYMOUS = "anonymous"
 """Reserved user id: votes without a user. Counts for popularity; has no profile, sequence or evaluation."""
@@ -66,7 +67,8 @@ class EventLog:
 
 @dataclass(frozen=True)
 class PostLog:
-    """Root posts (items) by time of creation. Missing authors, languages, communities are None; topics are tuples."""
+    """Root posts (items) by time of creation. Missing authors, languages, communities are None; topics are tuples,
+    `terms` the term numbers of the text (see `terms.hashed_terms`)."""
 
     t: Floats
     item: Objects
@@ -74,6 +76,7 @@ class PostLog:
     lang: Objects
     community: Objects
     topics: Objects
+    terms: Objects
 
     def __len__(self) -> int:
         return len(self.t)
@@ -124,15 +127,29 @@ def read_events(interactions: pa.Table) -> EventLog:
     )
 
 
+def with_terms(posts: pa.Table) -> pa.Table:
+    """The table with its `text`, if any, replaced by `terms` (list of uint16): what of a text leaves the lake."""
+    if "terms" in posts.column_names:
+        return posts
+    texts = posts["text"].to_pylist() if "text" in posts.column_names else [None] * posts.num_rows
+    terms = pa.array(hashed_terms(texts), pa.list_(pa.uint16()))
+    return posts.drop_columns([name for name in ("text",) if name in posts.column_names]).append_column(
+        "terms", terms
+    )
+
+
 def read_posts(posts: pa.Table) -> PostLog:
     """Root posts by time of creation; replies are left out. Raises UserError for a missing column."""
     _require(posts, _POST_COLUMNS, "posts")
-    roots = posts.filter(pc.equal(posts["post_id"], posts["item_id"]))
+    roots = with_terms(posts.filter(pc.equal(posts["post_id"], posts["item_id"])))
     table = roots.filter(pc.is_valid(roots["created_at"])).sort_by(
         [("created_at", "ascending"), ("post_id", "ascending")]
     )
     topics = np.empty(table.num_rows, dtype=object)
     topics[:] = [tuple(t for t in row or () if t) for row in table["topics"].to_pylist()]
+    lists = table["terms"].combine_chunks()
+    ends = np.cumsum(pc.fill_null(pc.list_value_length(lists), 0).to_numpy())
+    terms = np.fromiter(np.split(lists.flatten().to_numpy(), ends[:-1]), dtype=object, count=table.num_rows)
     return PostLog(
         t=seconds(table["created_at"]),
         item=_objects(table["post_id"]),
@@ -140,6 +157,7 @@ def read_posts(posts: pa.Table) -> PostLog:
         lang=_objects(table["lang"]),
         community=_objects(table["community"]),
         topics=topics,
+        terms=terms,
     )
 
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from training.bundle import Bundle, write_bundle
-from training.recommender.data import RecommenderTables
+from training.recommender.data import RecommenderTables, with_terms
 from training.recommender.models.base import Recommender
 from training.recommender.models.registry import MODEL
 from training.recommender.served import Recommendation, ServedRecommender
@@ -39,7 +39,17 @@ _EVENT_COLUMNS = (
     "is_impression",
     "is_own_item",
 )
-_POST_COLUMNS = ("post_id", "item_id", "created_at", "author_id", "lang", "topics", "community")
+_POST_COLUMNS = (
+    "post_id",
+    "item_id",
+    "created_at",
+    "author_id",
+    "lang",
+    "topics",
+    "community",
+    "text",
+    "terms",
+)
 _GOLDEN_USERS = 4
 _GOLDEN_CONTEXT = 5
 _GOLDEN_K = 10
@@ -47,7 +57,8 @@ _CLEAR = 1e-3
 
 
 def write_state(folder: Path, tables: RecommenderTables, events: int, posts: int) -> None:
-    """Write `interactions.parquet` (the latest `events` positive or negative ones) and `posts.parquet` (roots)."""
+    """Write `interactions.parquet` (the latest `events` positive or negative ones) and `posts.parquet` (roots,
+    their texts as terms)."""
     folder.mkdir(parents=True)
     kept = _columns(tables.interactions, _EVENT_COLUMNS)
     kept = kept.filter(pc.or_(kept["is_positive"], kept["is_negative"]))
@@ -57,7 +68,7 @@ def write_state(folder: Path, tables: RecommenderTables, events: int, posts: int
     roots = _columns(tables.posts, _POST_COLUMNS)
     roots = roots.filter(pc.equal(roots["post_id"], roots["item_id"]))
     roots = roots.sort_by([("created_at", "ascending"), ("post_id", "ascending")])
-    pq.write_table(roots.slice(max(0, roots.num_rows - posts)), folder / "posts.parquet")
+    pq.write_table(with_terms(roots.slice(max(0, roots.num_rows - posts))), folder / "posts.parquet")
 
 
 def _columns(table: pa.Table, names: Sequence[str]) -> pa.Table:

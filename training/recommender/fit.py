@@ -1,7 +1,7 @@
 """Fitting every model on one replay: from the cheapest to the blend, each standing on the ones before it.
 
-Weights of slist and sasrec come from before the cut; half-lives, mixtures and the blend from up to the end of the
-validation window. Nothing here looks at the test window.
+Weights of als, slist and sasrec and the text space of content come from before the cut; half-lives, mixtures and the
+blend from up to the end of the validation window. Nothing here looks at the test window.
 """
 
 import time
@@ -14,12 +14,15 @@ import numpy as np
 from training.recommender.arrays import Ints
 from training.recommender.blas import one_blas_thread
 from training.recommender.config import RecommenderConfig
-from training.recommender.models.base import Recommender
+from training.recommender.models.als import fit_als
+from training.recommender.models.base import Recommender, Signal
 from training.recommender.models.blend_fit import FittedBlend, fit_blend, fold_of
+from training.recommender.models.content import ContentSignal
 from training.recommender.models.knn import KnnSignal
-from training.recommender.models.lifted import ItemKnn, Lifted, Slist
+from training.recommender.models.lifted import Lifted
 from training.recommender.models.popularity import Popularity
 from training.recommender.models.slist import fit_slist
+from training.recommender.models.text_space import fit_text_space
 from training.recommender.ranking import TOP, Ranked, Scorer, Scores, ndcg, rank_events
 from training.recommender.replay import Replay
 from training.recommender.sequences import sequences_before
@@ -36,7 +39,7 @@ class Fitted:
     params: dict[str, Any]
     seconds: float
     curves: list[dict[str, float]] = field(default_factory=list)
-    signal: Any = None
+    signal: Signal | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,30 @@ class Trainer:
         """The mixture of popularity and co-occurrence with the best NDCG@10."""
         config = self.config.item_knn
         signal = KnnSignal(config.shrinkage, config.recency)
-        return self._lifted(ItemKnn, popularity, signal, config, time.monotonic())
+        return self._lifted(popularity, signal, config, time.monotonic())
+
+    def content(self, popularity: Popularity) -> Fitted:
+        """The space of the texts written before the cut, and the mixture with the best NDCG@10."""
+        began, config = time.monotonic(), self.config.content
+        posts = self.replay.posts
+        space = fit_text_space(
+            posts.terms[posts.t < self.split.cut].tolist(), config.dimensions, self.config.seed
+        )
+        signal = ContentSignal(space, config.text_share, config.recency)
+        return self._lifted(popularity, signal, config, began)
+
+    def als(self, popularity: Popularity) -> Fitted:
+        """The factors, and the mixture with the best NDCG@10."""
+        began, config = time.monotonic(), self.config.als
+        signal = fit_als(
+            sequences_before(self.replay.events, self.split.cut),
+            factors=config.factors,
+            ridge=config.ridge,
+            alpha=config.alpha,
+            iterations=config.iterations,
+            seed=self.config.seed,
+        )
+        return self._lifted(popularity, signal, config, began)
 
     def slist(self, popularity: Popularity) -> Fitted:
         """The closed-form weights, and the mixture with the best NDCG@10."""
@@ -81,7 +107,7 @@ class Trainer:
             max_posts=config.max_posts,
             keep=config.keep,
         )
-        return self._lifted(Slist, popularity, signal, config, began)
+        return self._lifted(popularity, signal, config, began)
 
     def sasrec(self) -> Fitted | None:
         """The transformer; None when no user acted on two posts before the cut, or it is switched off."""
@@ -102,7 +128,7 @@ class Trainer:
         }
         return self._done(Sasrec(signal), params, began, curves, signal)
 
-    def blend(self, knn: KnnSignal, trained: dict[str, Any]) -> tuple[Fitted, FittedBlend] | None:
+    def blend(self, signals: dict[str, Signal]) -> tuple[Fitted, FittedBlend] | None:
         """The conditional logit; None when no event of the windows could be ranked."""
         began, config, seed = time.monotonic(), self.config.blend, self.config.seed
         late = sample(self.validation, config.max_groups // 2, seed)
@@ -111,7 +137,7 @@ class Trainer:
         )
         with one_blas_thread():
             fitted = fit_blend(
-                self.replay, np.r_[early, late], self.split.cut, self.refresh_s, knn, trained, config, seed
+                self.replay, np.r_[early, late], self.split.cut, self.refresh_s, signals, config, seed
             )
         if fitted is None:
             return None
@@ -131,10 +157,8 @@ class Trainer:
             scorers["blend"] = _by_fold(folds)
         return rank_events(self.replay, self.validation, self.refresh_s, scorers)
 
-    def _lifted(
-        self, kind: type[Lifted], popularity: Popularity, signal: Any, config: Any, began: float
-    ) -> Fitted:
-        grid = (kind(popularity, signal, a, s) for a in config.strengths for s in config.scales)
+    def _lifted(self, popularity: Popularity, signal: Signal, config: Any, began: float) -> Fitted:
+        grid = (Lifted(popularity, signal, a, s) for a in config.strengths for s in config.scales)
         best = self._best(grid)
         params = config.model_dump(exclude={"strengths", "scales"})
         params |= {"strength": best.strength, "scale": best.scale}
@@ -169,8 +193,9 @@ def fit_all(trainer: Trainer) -> tuple[dict[str, Fitted], dict[str, Ranked], lis
     notes = []
     fitted = {"popularity": trainer.popularity()}
     popularity: Any = fitted["popularity"].model
-    fitted["item_knn"] = trainer.item_knn(popularity)
-    fitted["slist"] = trainer.slist(popularity)
+    for fit in (trainer.item_knn, trainer.content, trainer.als, trainer.slist):
+        entry = fit(popularity)
+        fitted[entry.model.name] = entry
     sasrec = trainer.sasrec()
     if sasrec is None:
         notes.append(
@@ -178,8 +203,7 @@ def fit_all(trainer: Trainer) -> tuple[dict[str, Fitted], dict[str, Ranked], lis
         )
     else:
         fitted["sasrec"] = sasrec
-    trained = {name: fitted[name].signal for name in ("slist", "sasrec") if name in fitted}
-    blended = trainer.blend(fitted["item_knn"].signal, trained)
+    blended = trainer.blend({name: entry.signal for name, entry in fitted.items() if entry.signal})
     if blended is None:
         notes.append("the blend was not trained: no held-out post was known at the refresh before its event.")
         return fitted, trainer.rank(fitted, None), notes

@@ -12,7 +12,8 @@ from training.recommender.data import ANONYMOUS, EventLog, Floats
 class Sequences:
     """First positive actions before a cut, user by user: user k owns the entries `starts[k]:starts[k + 1]`.
 
-    `item` indexes `names` (posts in order of first appearance), `row` the event log, `t` is in seconds.
+    `item` indexes `names` (posts in order of first appearance), `row` the event log, `people` holds the
+    users' ids, `t` is in seconds.
     """
 
     starts: Ints
@@ -20,6 +21,7 @@ class Sequences:
     t: Floats
     row: Ints
     names: list[str]
+    people: list[str]
 
     @property
     def users(self) -> int:
@@ -48,4 +50,5 @@ def sequences_before(events: EventLog, cut: float) -> Sequences:
         t=events.t[rows[order]],
         row=rows[order],
         names=[str(name) for name in items.names],
+        people=[str(name) for name in users.names],
     )

@@ -29,8 +29,9 @@ REFRESH_S = 60.0
 
 @dataclass(frozen=True)
 class Recommendation:
-    """One post. Reasons are `history:<post_id>` for posts whose removal from the history lowers the score most,
-    or `popularity` where no such event weighs anything."""
+    """One post. Reasons name the posts whose removal from the history lowers the score most: `content:<post_id>` where
+    that is mostly for what they say, who wrote them and where, `history:<post_id>` else; or `popularity` where no
+    such post weighs anything."""
 
     post_id: str
     score: float
@@ -118,12 +119,13 @@ class ServedRecommender:
         if len(top) == 0:
             return []
         falls = self.model.blame(view, users, top, slots)
+        kind = np.where(self.model.blame_content(view, users, top, slots) > falls / 2, "content", "history")
         names = view.state.items.names
         out = []
-        for row in falls:
+        for row, kinds in zip(falls, kind, strict=True):
             order = np.argsort(-row, kind="stable")[:REASONS]
             # Rounding is no reason.
-            why = [f"history:{names[users.item[0, slots[at]]]}" for at in order if row[at] > 1e-4]
+            why = [f"{kinds[at]}:{names[users.item[0, slots[at]]]}" for at in order if row[at] > 1e-4]
             out.append(why or [FALLBACK])
         return out
 

@@ -25,6 +25,7 @@ from training.recommender.data import (
     read_posts,
     read_roots,
 )
+from training.recommender.terms import Terms
 
 HALF_LIVES_H = (0.25, 1.0, 6.0, 24.0, 72.0, 168.0, 720.0)
 """Half-lives of the popularity of a post, hours."""
@@ -40,6 +41,7 @@ SHOWN = 64
 """Posts lately shown to a user that are remembered."""
 DISLIKED = 16
 """Posts lately hidden or reported by a user that are remembered for what they have in common."""
+NO_TERMS = np.zeros(0, dtype=np.uint16)
 TOPICS = 4
 """Topics of a post that count."""
 DAY_S = 86_400.0
@@ -63,6 +65,7 @@ class FeedState:
         self.communities, self.topics = Codes(none=True), Codes(none=True)
         self.created = np.zeros(0)
         self.content = np.zeros((0, 3 + TOPICS), dtype=np.int32)  # author, lang, community, topics
+        self.terms: list[Terms] = []
         self.item_users = np.zeros(0, dtype=np.int64)
         self.user_items = np.zeros(0, dtype=np.int64)
         self.popularity = DecayedCounts(HALF_LIVES_H)
@@ -106,6 +109,8 @@ class FeedState:
             wide = [tuple(topics)[:TOPICS] + (None,) * (TOPICS - len(topics)) for topics in posts.topics]
             flat = self.topics.add([topic for row in wide for topic in row])
             self.content[codes, 3:] = flat.reshape(len(codes), TOPICS)
+            for code, terms in zip(codes.tolist(), posts.terms, strict=True):
+                self.terms[code] = terms
 
     def extend(self, events: EventLog) -> None:
         """Take in a batch of events, oldest first."""
@@ -157,6 +162,7 @@ class FeedState:
         rows = len(self.items)
         self.created = grown(self.created, rows, np.inf)
         self.content = grown(self.content, rows, 0)
+        self.terms.extend([NO_TERMS] * (rows - len(self.terms)))
         self.item_users = grown(self.item_users, rows, 0)
         for part in (self.popularity, self.activity, self.shown, self.dislikes, self.fans):
             part.reserve(rows)

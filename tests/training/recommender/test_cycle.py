@@ -18,7 +18,7 @@ from training.recommender.state import ContextEvent, FeedState
 from training.recommender.train import train
 from training.recommender.view import FeedView
 
-MODELS = ["popularity", "item_knn", "slist", "sasrec", "blend"]
+MODELS = ["popularity", "item_knn", "content", "als", "slist", "sasrec", "blend"]
 PERSONAL = MODELS[1:]
 
 
@@ -119,7 +119,7 @@ def test_the_event_named_as_a_reason_does_lift_the_post(outcome, state, name):
             for reason in item.reasons:
                 if reason == "popularity":
                     continue
-                slot = np.flatnonzero(users.item[0] == state.item_of(reason.removeprefix("history:")))
+                slot = np.flatnonzero(users.item[0] == state.item_of(reason.partition(":")[2]))
                 without = model.score(view, removed(users, slot), column)[0, 0]
                 assert without < model.score(view, users, column)[0, 0]
                 named += 1

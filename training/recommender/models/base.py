@@ -14,8 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from training.recommender.arrays import ABSENT, Ints
-from training.recommender.state import FeedState
+from training.recommender.arrays import ABSENT, Codes, Ints
 from training.recommender.view import FeedView, UserBatch
 
 Scores = npt.NDArray[np.float32]
@@ -71,13 +70,18 @@ class Parts:
 class Recommender(Protocol):
     """A trained model."""
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """Its name among the candidates, a key of `registry.READERS`."""
 
     def score(self, view: FeedView, users: UserBatch, columns: Ints | None = None) -> Scores:
         """[users, posts]: higher is better; posts are all of the view, or those of `columns`."""
 
     def blame(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
         """For a single user, [columns, slots]: how far each post falls when that event of the history is removed."""
+
+    def blame_content(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
+        """The part of `blame` that is likeness of content: who wrote the post, about what, in which words."""
 
     def parts(self) -> Parts:
         """Everything needed to build this model again."""
@@ -90,11 +94,23 @@ class Recommender(Protocol):
 class Signal(Protocol):
     """A quantity between a user's history and a post, zero or about zero where they have nothing in common."""
 
+    key: ClassVar[str]
+    """Its name, a key of `signals.SIGNALS`; a model that is popularity lifted by it has the same."""
+    kind: ClassVar[str]
+    """What it goes by: `collaborative` (who acted on what), `sequential` (in which order), `content`."""
+    trained: ClassVar[bool]
+    """Whether it has learnt who acted on what before the cut, so that only later events can tell what it is worth."""
+    scale: ClassVar[float | None]
+    """Where its size spans magnitudes: the blend adds up log(1 + value / scale). None: the value as it is."""
+
     def value(self, view: FeedView, users: UserBatch, columns: Ints | None = None) -> Scores:
         """[users, posts]."""
 
     def without(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
         """For a single user, [slots, columns]: the value had each event of the history, in turn, not happened."""
+
+    def parts(self) -> Parts:
+        """Everything needed to build this signal again."""
 
 
 def picked(values: npt.NDArray, columns: Ints | None) -> npt.NDArray:
@@ -115,17 +131,24 @@ class Vocabulary:
     def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)
         self._index = {name: index for index, name in enumerate(self.names)}
-        self._aligned: WeakKeyDictionary[FeedState, Ints] = WeakKeyDictionary()
+        self._aligned: WeakKeyDictionary[Codes, Ints] = WeakKeyDictionary()
 
     def __len__(self) -> int:
         return len(self.names)
 
     def align(self, view: FeedView) -> Ints:
-        """[n_items] index into the vocabulary, -1 for a post it does not have. Kept from view to view of a state."""
-        known = self._aligned.get(view.state, np.zeros(0, dtype=np.int64))
-        if len(known) < view.n_items:
-            names = view.state.items.names[len(known) : view.n_items]
+        """[n_items] index into the vocabulary, -1 for a post it does not have."""
+        return self.places(view.state.items, view.n_items)
+
+    def places(self, codes: Codes, size: int) -> Ints:
+        """[size] index into the vocabulary of each of the first `size` codes, -1 for one it does not have.
+
+        Kept from call to call: a name keeps its code.
+        """
+        known = self._aligned.get(codes, np.zeros(0, dtype=np.int64))
+        if len(known) < size:
+            names = codes.names[len(known) : size]
             new = np.array([self._index.get(str(name), ABSENT) for name in names], dtype=np.int64)
             known = np.concatenate([known, new])
-            self._aligned[view.state] = known
-        return known[: view.n_items]
+            self._aligned[codes] = known
+        return known[:size]

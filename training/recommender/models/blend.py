@@ -4,48 +4,37 @@ score = sum of weight * feature. The weights come from a conditional logit (`ble
 being acted on, up to a constant of the user. The part that depends on posts alone is summed once a view.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from training.recommender.arrays import Ints
-from training.recommender.models.base import Parts, Scores, picked, removed
-from training.recommender.models.features import POST_FEATURES, USER_FEATURES, look_at, post_features
-from training.recommender.models.knn import KnnSignal
-from training.recommender.models.slist import SlistSignal
+from training.recommender.models.base import Parts, Scores, Signal, picked, removed
+from training.recommender.models.features import (
+    CONTENT_FEATURES,
+    POST_FEATURES,
+    USER_FEATURES,
+    look_at,
+    post_features,
+)
+from training.recommender.models.signals import SIGNALS
 from training.recommender.view import FeedView, UserBatch
 
-SIGNAL_SCALE = {"item_knn": 0.01, "slist": 0.01}
-"""Signals whose size spans magnitudes enter as log(1 + value / scale); the others as they are."""
 
-
-def sasrec_signal(parts: Parts) -> Any:
-    """Read the transformer's signal: torch is imported only where a blend uses it."""
-    from training.recommender.models.sasrec import SasrecSignal
-
-    return SasrecSignal.from_parts(parts)
-
-
-SIGNAL_READERS = {
-    "item_knn": KnnSignal.from_parts,
-    "slist": SlistSignal.from_parts,
-    "sasrec": sasrec_signal,
-}
-
-
-def as_feature(key: str, value: Scores) -> Scores:
+def as_feature(signal: Signal, value: Scores) -> Scores:
     """A signal's value as the blend adds it up."""
-    scale = SIGNAL_SCALE.get(key)
-    return value if scale is None else np.log1p(np.maximum(value, 0.0) / scale).astype(np.float32)
+    if signal.scale is None:
+        return value
+    return np.log1p(np.maximum(value, 0.0) / signal.scale).astype(np.float32)
 
 
 @dataclass
 class Blend:
     """Weights by feature name (POST_FEATURES, USER_FEATURES, signal keys); features without use are absent."""
 
-    signals: dict[str, Any]
+    signals: dict[str, Signal]
     weights: dict[str, float]
     name: ClassVar[str] = "blend"
     _user_features: list[str] = field(init=False)
@@ -55,25 +44,51 @@ class Blend:
 
     def score(self, view: FeedView, users: UserBatch, columns: Ints | None = None) -> Scores:
         """[users, posts]."""
-        signals = {key: signal.value(view, users, columns) for key, signal in self.signals.items()}
-        return self._sum(view, users, columns, signals)
+        out = np.repeat(picked(self._posts(view), columns)[None, :], len(users), axis=0)
+        for term in self._features(view, users, columns, self._user_features):
+            out += term
+        for key, signal in self.signals.items():
+            out += self._weighted(key, signal.value(view, users, columns))
+        return out
 
     def blame(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """[columns, slots]: scored again without each event."""
-        signals = {key: signal.without(view, users, columns, slots) for key, signal in self.signals.items()}
-        now = self.score(view, users, columns)
-        return (now - self._sum(view, removed(users, slots), columns, signals)).T
+        """[columns, slots]: all that depends on the history, summed again without each event."""
+        return self._falls(view, users, columns, slots, self._user_features, self.signals)
 
-    def _sum(
-        self, view: FeedView, users: UserBatch, columns: Ints | None, signals: Mapping[str, Scores]
+    def blame_content(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
+        """[columns, slots]: of that sum, the features of author, language, community and topics, and `content`."""
+        features = [name for name in self._user_features if name in CONTENT_FEATURES]
+        signals = [key for key, signal in self.signals.items() if signal.kind == "content"]
+        return self._falls(view, users, columns, slots, features, signals)
+
+    def _falls(
+        self,
+        view: FeedView,
+        users: UserBatch,
+        columns: Ints,
+        slots: Ints,
+        features: Iterable[str],
+        signals: Iterable[str],
     ) -> Scores:
-        out = np.repeat(picked(self._posts(view), columns)[None, :], len(users), axis=0)
+        out = np.zeros((len(slots), len(columns)), dtype=np.float32)
+        without = self._features(view, removed(users, slots), columns, features)
+        for now, then in zip(self._features(view, users, columns, features), without, strict=True):
+            out += now - then
+        for key in signals:
+            signal = self.signals[key]
+            out += self._weighted(key, signal.value(view, users, columns))
+            out -= self._weighted(key, signal.without(view, users, columns, slots))
+        return out.T
+
+    def _features(
+        self, view: FeedView, users: UserBatch, columns: Ints | None, names: Iterable[str]
+    ) -> Iterator[Scores]:
         look = look_at(view, users, columns)
-        for name in self._user_features:
-            out += np.float32(self.weights[name]) * USER_FEATURES[name](look)
-        for key, value in signals.items():
-            out += np.float32(self.weights[key]) * as_feature(key, value)
-        return out
+        for name in names:
+            yield np.float32(self.weights[name]) * USER_FEATURES[name](look)
+
+    def _weighted(self, key: str, value: Scores) -> Scores:
+        return np.float32(self.weights[key]) * as_feature(self.signals[key], value)
 
     def _posts(self, view: FeedView) -> Scores:
         def build() -> Scores:
@@ -98,5 +113,5 @@ class Blend:
     def from_parts(cls, parts: Parts) -> Self:
         """The inverse of `parts`. Raises KeyError for an unknown signal."""
         inner = Parts(parts.config["signals"], parts.arrays, parts.vocabularies)
-        signals = {key: SIGNAL_READERS[key](inner.inner(key)) for key in parts.config["signals"]}
+        signals = {key: SIGNALS[key](inner.inner(key)) for key in parts.config["signals"]}
         return cls(signals, parts.config["weights"])

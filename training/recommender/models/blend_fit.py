@@ -1,9 +1,9 @@
 """Fitting the blend: choice sets from held-out events met at their refresh, then two small conditional logits.
 
-First the features that need no training of their own, on events of the training and the validation window (they are
-point-in-time, so training events are as good). Then, on the validation window alone, where the trained signals
-(slist, sasrec) have not seen the answers, those are added to the first score; a signal that does not pay by one
-standard error is left out. Every validation event can be scored by weights fitted on other users, so that the choice
+First the features and signals that need no training of their own, on events of the training and the validation
+window (they are point-in-time, so training events are as good). Then, on the validation window alone, where the
+trained signals (als, slist, sasrec) have not seen the answers, those are added to the first score; a signal that does
+not pay by one standard error is left out. Every validation event can be scored by weights fitted on other users, so that the choice
 between models is fair.
 """
 
@@ -11,21 +11,19 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from training.recommender.arrays import Ints
 from training.recommender.config import BlendConfig
+from training.recommender.models.base import Signal
 from training.recommender.models.blend import Blend, as_feature
 from training.recommender.models.features import POST_FEATURES, USER_FEATURES, look_at, post_features
-from training.recommender.models.knn import KnnSignal
 from training.recommender.models.logit import Choices, Matrix, Vector, fit_logit, probabilities
 from training.recommender.replay import Replay
 from training.recommender.view import FeedView, UserBatch
 
-STATE_FEATURES = (*POST_FEATURES, *USER_FEATURES, KnnSignal.key)
 _LIVELY = ("popularity_1h", "popularity_24h", "fresh_6h")
 _SIGNAL_PENALTY = 10.0
 _CONSTANT = 0.02
@@ -34,7 +32,7 @@ _CONSTANT = 0.02
 
 @dataclass(frozen=True)
 class Sample:
-    """Choice sets: state features, trained signals (0 before the validation window), and whose choice it was."""
+    """Choice sets: features and untrained signals, trained signals (0 before the validation window), whose choice."""
 
     choices: Choices
     signals: Matrix
@@ -64,16 +62,16 @@ def fit_blend(
     rows: Ints,
     cut: float,
     refresh_s: float,
-    knn: KnnSignal,
-    trained: Mapping[str, Any],
+    signals: Mapping[str, Signal],
     config: BlendConfig,
     seed: int,
 ) -> FittedBlend | None:
-    """Fit on `rows` of the log (training and validation events; from `cut` on, the `trained` signals are fresh).
+    """Fit on `rows` of the log (training and validation events; from `cut` on, trained signals are fresh).
 
     None when none of the events could have been ranked.
     """
-    sample = _collect(replay, rows, cut, refresh_s, knn, trained, config, seed)
+    plain, trained = ([s for s in signals.values() if s.trained is learnt] for learnt in (False, True))
+    sample = _collect(replay, rows, cut, refresh_s, plain, trained, config, seed)
     if sample is None:
         return None
     scale = _spread(sample.choices.x, sample.choices.starts)
@@ -83,17 +81,17 @@ def fit_blend(
     penalty, by_fold = _choose_penalty(choices, sample.fold, config)
     everybody = fit_logit(choices, penalty, np.zeros(choices.x.shape[1]), by_fold[0])
     second = _Second(choices, sample, by_fold)
-    keys = list(trained)
-    used, likelihood = second.choose(len(keys))
+    used, likelihood = second.choose(len(trained))
     columns = list(used)
+    chosen = {signal.key: signal for signal in (*plain, *(trained[column] for column in columns))}
+    names = (*POST_FEATURES, *USER_FEATURES, *(signal.key for signal in plain))
 
     def assembled(first: Vector, fold: int | None) -> Blend:
         level, strengths = second.fit(first, fold, columns)
-        weights = dict(zip(STATE_FEATURES, (level * first / scale).tolist(), strict=True))
-        weights |= {keys[column]: float(s) for column, s in zip(columns, strengths, strict=True)}
-        signals = {KnnSignal.key: knn} | {keys[column]: trained[keys[column]] for column in columns}
+        weights = dict(zip(names, (level * first / scale).tolist(), strict=True))
+        weights |= {trained[column].key: float(s) for column, s in zip(columns, strengths, strict=True)}
         return Blend(
-            signals, {name: weight for name, weight in weights.items() if weight != 0.0 or name in signals}
+            chosen, {name: weight for name, weight in weights.items() if weight != 0.0 or name in chosen}
         )
 
     return FittedBlend(
@@ -199,13 +197,13 @@ def _collect(
     rows: Ints,
     cut: float,
     refresh_s: float,
-    knn: KnnSignal,
-    trained: Mapping[str, Any],
+    plain: Sequence[Signal],
+    trained: Sequence[Signal],
     config: BlendConfig,
     seed: int,
 ) -> Sample | None:
     rng = np.random.default_rng(seed)
-    x, weight, signal, fold, late = [], [], [], [], []
+    x, weight, late_x, fold, late = [], [], [], [], []
     for refresh in replay.refreshes(rows, refresh_s):
         for row in refresh.rows.tolist():
             user, view = str(replay.events.user[row]), refresh.view
@@ -214,17 +212,23 @@ def _collect(
                 continue
             users = view.users([user])
             columns, log_weight = _choice_set(view, users, post, config.candidates, rng)
-            x.append(_features(view, users, columns, knn))
+            x.append(
+                np.concatenate([_features(view, users, columns), _signals(view, users, columns, plain)], 1)
+            )
             weight.append(log_weight)
             is_late = bool(replay.events.t[row] >= cut)
-            signal.append(_signals(view, users, columns, trained if is_late else {}, len(trained)))
+            late_x.append(
+                _signals(view, users, columns, trained)
+                if is_late
+                else np.zeros((len(columns), len(trained)), dtype=np.float32)
+            )
             fold.append(fold_of(user, config.folds))
             late.append(is_late)
     if not x:
         return None
     starts = np.r_[0, np.cumsum([len(part) for part in weight])]
     choices = Choices(np.concatenate(x), np.concatenate(weight).astype(np.float32), starts)
-    return Sample(choices, np.concatenate(signal), np.array(fold), np.array(late))
+    return Sample(choices, np.concatenate(late_x), np.array(fold), np.array(late))
 
 
 def _choice_set(
@@ -246,16 +250,15 @@ def _choice_set(
     return np.r_[post, others], np.r_[0.0, log_weight]
 
 
-def _features(view: FeedView, users: UserBatch, columns: Ints, knn: KnnSignal) -> Matrix:
+def _features(view: FeedView, users: UserBatch, columns: Ints) -> Matrix:
     look = look_at(view, users, columns)
-    pairs = [feature(look)[0] for feature in USER_FEATURES.values()]
-    pairs.append(as_feature(knn.key, knn.value(view, users, columns))[0])
-    return np.concatenate([post_features(view)[columns], np.stack(pairs, axis=1)], axis=1).astype(np.float32)
+    pairs = np.stack([feature(look)[0] for feature in USER_FEATURES.values()], axis=1)
+    return np.concatenate([post_features(view)[columns], pairs], axis=1).astype(np.float32)
 
 
-def _signals(
-    view: FeedView, users: UserBatch, columns: Ints, trained: Mapping[str, Any], width: int
-) -> Matrix:
-    if not trained:
-        return np.zeros((len(columns), width), dtype=np.float32)
-    return np.stack([as_feature(key, s.value(view, users, columns))[0] for key, s in trained.items()], axis=1)
+def _signals(view: FeedView, users: UserBatch, columns: Ints, signals: Sequence[Signal]) -> Matrix:
+    """[columns, signals]."""
+    out = np.zeros((len(columns), len(signals)), dtype=np.float32)
+    for at, signal in enumerate(signals):
+        out[:, at] = as_feature(signal, signal.value(view, users, columns))[0]
+    return out

@@ -214,6 +214,8 @@ USER_FEATURES: dict[str, Callable[[_Look], npt.NDArray]] = {
     "busy_popularity": _busy_popularity,
     "shown_before": _shown_before,
 }
+CONTENT_FEATURES = ("author", "language", "community", "topics")
+"""Those by which a post of the history makes posts of like content rise."""
 
 
 def look_at(view: FeedView, users: UserBatch, columns: Ints | None = None) -> _Look:

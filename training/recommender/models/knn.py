@@ -24,6 +24,9 @@ class KnnSignal:
     shrinkage: float
     recency: float
     key: ClassVar[str] = "item_knn"
+    kind: ClassVar[str] = "collaborative"
+    trained: ClassVar[bool] = False
+    scale: ClassVar[float | None] = 0.01
 
     def value(self, view: FeedView, users: UserBatch, columns: Ints | None = None) -> Scores:
         """[users, posts], zero or more."""

@@ -6,48 +6,55 @@ is popularity itself, which is the fallback for unknown users.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import numpy as np
 
 from training.recommender.arrays import Ints
 from training.recommender.models.base import Parts, Scores, Signal
-from training.recommender.models.knn import KnnSignal
 from training.recommender.models.popularity import Popularity
-from training.recommender.models.slist import SlistSignal
+from training.recommender.models.signals import SIGNALS
 from training.recommender.view import FeedView, UserBatch
 
 
 @dataclass(frozen=True)
 class Lifted:
-    """Popularity times a power of (1 + signal / scale)."""
+    """Popularity times a power of (1 + signal / scale); its name is that of the signal."""
 
     popularity: Popularity
-    signal: Any
+    signal: Signal
     strength: float
     scale: float
-    name: ClassVar[str]
-    kind_of_signal: ClassVar[Any]
+
+    @property
+    def name(self) -> str:
+        """The signal's key."""
+        return self.signal.key
 
     def score(self, view: FeedView, users: UserBatch, columns: Ints | None = None) -> Scores:
         """[users, posts]."""
-        signal: Signal = self.signal
-        return self.popularity.score(view, users, columns) + self._lift(signal.value(view, users, columns))
+        lift = self._lift(self.signal.value(view, users, columns))
+        return self.popularity.score(view, users, columns) + lift
 
     def blame(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
         """[columns, slots]."""
-        signal: Signal = self.signal
-        now = self._lift(signal.value(view, users, columns))
-        return (now - self._lift(signal.without(view, users, columns, slots))).T
+        now = self._lift(self.signal.value(view, users, columns))
+        return (now - self._lift(self.signal.without(view, users, columns, slots))).T
+
+    def blame_content(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
+        """[columns, slots]: all or nothing."""
+        of_content = np.float32(self.signal.kind == "content")
+        return of_content * self.blame(view, users, columns, slots)
 
     def _lift(self, value: Scores) -> Scores:
         return (self.strength * np.log1p(np.maximum(value, 0.0) / self.scale)).astype(np.float32)
 
     def parts(self) -> Parts:
         """The signal's own parts, and the numbers of the mixture."""
-        inner: Parts = self.signal.parts().nested("signal")
+        inner = self.signal.parts().nested(self.name)
         config = {
             "popularity": self.popularity.parts().config,
+            "signal": self.name,
             "strength": self.strength,
             "scale": self.scale,
         }
@@ -55,24 +62,11 @@ class Lifted:
 
     @classmethod
     def from_parts(cls, parts: Parts) -> Self:
-        """The inverse of `parts`."""
+        """The inverse of `parts`. Raises KeyError for an unknown signal."""
+        key = parts.config["signal"]
         return cls(
             popularity=Popularity(**parts.config["popularity"]),
-            signal=cls.kind_of_signal.from_parts(parts.inner("signal")),
+            signal=SIGNALS[key](parts.inner(key)),
             strength=parts.config["strength"],
             scale=parts.config["scale"],
         )
-
-
-class ItemKnn(Lifted):
-    """Popularity lifted by item-kNN on the state's co-occurrence."""
-
-    name = "item_knn"
-    kind_of_signal = KnnSignal
-
-
-class Slist(Lifted):
-    """Popularity lifted by the closed-form sequential linear model."""
-
-    name = "slist"
-    kind_of_signal = SlistSignal

@@ -46,6 +46,10 @@ class Popularity:
         """Zero: nobody's history matters."""
         return np.zeros((len(columns), len(slots)), dtype=np.float32)
 
+    def blame_content(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
+        """Zero, like `blame`."""
+        return self.blame(view, users, columns, slots)
+
     def parts(self) -> Parts:
         """Two numbers."""
         return Parts({"half_life_h": self.half_life_h, "birth": self.birth})

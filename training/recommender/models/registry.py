@@ -6,7 +6,7 @@ from pathlib import Path
 from training.bundle import Bundle, BundleError
 from training.recommender.models.base import Parts, Recommender
 from training.recommender.models.blend import Blend
-from training.recommender.models.lifted import ItemKnn, Slist
+from training.recommender.models.lifted import Lifted
 from training.recommender.models.popularity import Popularity
 
 MODEL = "model"
@@ -21,8 +21,7 @@ def _sasrec(parts: Parts) -> Recommender:
 
 READERS: dict[str, Callable[[Parts], Recommender]] = {
     "popularity": Popularity.from_parts,
-    "item_knn": ItemKnn.from_parts,
-    "slist": Slist.from_parts,
+    **dict.fromkeys(("item_knn", "content", "als", "slist"), Lifted.from_parts),
     "sasrec": _sasrec,
     "blend": Blend.from_parts,
 }

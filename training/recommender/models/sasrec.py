@@ -72,6 +72,9 @@ class SasrecSignal:
     """The personal part of the score: h(history) . e(post), zero without a history."""
 
     key: ClassVar[str] = "sasrec"
+    kind: ClassVar[str] = "sequential"
+    trained: ClassVar[bool] = True
+    scale: ClassVar[float | None] = None
 
     def __init__(self, net: SasrecNet, names: Sequence[str]) -> None:
         self.net = net.eval()
@@ -155,6 +158,10 @@ class Sasrec:
         """[columns, slots]."""
         now = self.signal.value(view, users, columns)
         return (now - self.signal.without(view, users, columns, slots)).T
+
+    def blame_content(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
+        """Zero: the order of posts is read, and what is due to their content cannot be told apart."""
+        return np.zeros((len(columns), len(slots)), dtype=np.float32)
 
     def parts(self) -> Parts:
         """Those of the signal."""

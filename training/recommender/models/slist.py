@@ -30,6 +30,9 @@ class SlistSignal:
     window: int
     decay: float
     key: ClassVar[str] = "slist"
+    kind: ClassVar[str] = "sequential"
+    trained: ClassVar[bool] = True
+    scale: ClassVar[float | None] = 0.01
     _vocabulary: Vocabulary = field(init=False)
 
     def __post_init__(self) -> None:
