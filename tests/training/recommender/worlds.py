@@ -36,6 +36,7 @@ def posts_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
         "lang": pa.array([row.get("lang") for row in rows], pa.string()),
         "topics": pa.array([row.get("topics") for row in rows], pa.list_(pa.string())),
         "community": pa.array([row.get("community") for row in rows], pa.string()),
+        "text": pa.array([row.get("text") for row in rows], pa.string()),
     }
     return pa.table(columns)
 

@@ -1,7 +1,7 @@
 """Implicit ALS (Hu, Koren and Volinsky 2008) by the `implicit` library, with both sides kept up to date by fold-in.
 
-Training finds factors x_u, y_i that minimise sum c_ui (p_ui - x_u . y_i)^2 + lambda (|x|^2 + |y|^2) over all pairs: p is
-1 and c is alpha where u acted on i, 0 and 1 elsewhere. Given one side, a vector of the other has a closed form:
+Training finds factors x_u, y_i that minimise sum c_ui (p_ui - x_u . y_i)^2 + lambda (|x|^2 + |y|^2) over all pairs:
+p is 1 and c is alpha where u acted on i, 0 and 1 elsewhere. Given one side, a vector of the other has a closed form:
 x = (Y'Y + (alpha - 1) Y_h'Y_h + lambda I)^-1 alpha sum Y_h over the history h. A user's vector is made from the live
 history at every request. A post that came after training gets its own, in the same way, from those of its last FANS
 users whom training knew; without that the model would be silent on a feed whose posts live for hours.

@@ -3,8 +3,8 @@
 First the features and signals that need no training of their own, on events of the training and the validation
 window (they are point-in-time, so training events are as good). Then, on the validation window alone, where the
 trained signals (als, slist, sasrec) have not seen the answers, those are added to the first score; a signal that does
-not pay by one standard error is left out. Every validation event can be scored by weights fitted on other users, so that the choice
-between models is fair.
+not pay by one standard error is left out. Every validation event can be scored by weights fitted on other users, so
+that the choice between models is fair.
 """
 
 import zlib
