@@ -5,11 +5,13 @@ from datetime import datetime
 
 import dagster as dg
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from orchestration.status import read_status
+from serving.pointers import read_state
 from tests.orchestration.conftest import QUICK, Looped
 from training.errors import UserError
 
@@ -114,6 +116,14 @@ def test_the_api_answers_with_the_champions(looped: Looped) -> None:
     assert outcome.versions == {
         name: known.version for name, known in read_champions(looped.settings.home).items()
     }
+
+
+def test_published_posts_carry_the_terms_of_their_texts_and_no_text(looped: Looped) -> None:
+    state = read_state(looped.settings.home)
+    assert state is not None
+    posts = pq.read_table(state.folder / "posts.parquet")
+    assert "text" not in posts.column_names
+    assert all(posts["terms"].to_pylist())
 
 
 def test_a_second_run_with_nothing_new_decides_nothing_and_says_so(looped: Looped) -> None:

@@ -1,9 +1,11 @@
 """What a post says is enough: nobody has seen it, and the user has done one thing."""
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from tests.training.recommender.worlds import DAY, HOUR, state_of, tables, view_of
+from training.recommender.export import read_state, write_state
 from training.recommender.models.base import Parts, removed
 from training.recommender.models.content import ContentSignal
 from training.recommender.models.lifted import Lifted
@@ -119,6 +121,16 @@ def test_a_space_of_little_is_finite_and_still_tells_texts_apart(texts):
     assert one @ like == pytest.approx(1.0)
     assert abs(one @ other) < 0.6
     assert not empty.any()
+
+
+def test_a_state_on_disk_holds_the_terms_of_texts_and_not_the_texts(tmp_path):
+    made = feed({"text": LIKED["zh"]}, {"text": ALIKE["en"]})
+    write_state(tmp_path / "state", made, 10, 10)
+    assert "text" not in pq.read_schema(tmp_path / "state" / "posts.parquet").names
+    assert LIKED["zh"].encode() not in (tmp_path / "state" / "posts.parquet").read_bytes()
+    again, state = read_state(tmp_path / "state"), state_of(made)
+    for code, name in enumerate(state.items.names):
+        np.testing.assert_array_equal(again.terms[again.items.get(name)], state.terms[code])
 
 
 def test_a_state_of_a_table_without_texts_has_none():

@@ -36,20 +36,22 @@ class ContentSignal:
 
     def value(self, view: FeedView, users: UserBatch, columns: Ints | None = None) -> Scores:
         """[users, posts]; below zero at most by chance likeness of texts."""
-        full = users.memo(f"content/{id(self)}/{id(view)}", lambda: self._likeness(view, users, slice(None)))
+        full = users.memo(f"content/{id(self)}/{id(view)}", lambda: self._likeness(view, users, None))
         return picked(full, columns)
 
     def without(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
         """[slots, columns]: summed again, once per removed event."""
         return self._likeness(view, removed(users, slots), columns)
 
-    def _likeness(self, view: FeedView, users: UserBatch, columns: Ints | slice) -> Scores:
+    def _likeness(self, view: FeedView, users: UserBatch, columns: Ints | None) -> Scores:
         texts, labels = self._texts(view), _labels(view)
         row, slot = np.nonzero(users.item >= 0)
         weight = (self.recency ** (users.item.shape[1] - 1.0 - slot)).astype(np.float32)
         history = sparse.csr_array((weight, (row, users.item[row, slot])), shape=(len(users), view.n_items))
-        said = (history @ texts) @ texts[columns].T
-        named = (labels[columns] @ (history @ labels).T.toarray()).T
+        # A slice of all rows would copy the matrix.
+        here = (texts, labels) if columns is None else (texts[columns], labels[columns])
+        said = (history @ texts) @ here[0].T
+        named = (here[1] @ (history @ labels).T.toarray()).T
         return np.asarray(self.text_share * said + (1.0 - self.text_share) * named, dtype=np.float32)
 
     def _texts(self, view: FeedView) -> Rows:
