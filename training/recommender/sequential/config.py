@@ -1,0 +1,46 @@
+"""Settings of the sequential models, the same for every catalogue."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DENSE_ITEMS = 16_384
+"""Catalogues up to this size have a dense table of transitions: at most 1 GiB."""
+
+
+class TransitionConfig(BaseModel):
+    """Skip-transition counts."""
+
+    model_config = ConfigDict(extra="forbid")
+    window: int = Field(10, ge=1, description="Places within which an item counts as following another")
+    count_decay: float = Field(0.7, gt=0.0, le=1.0, description="Weight of one more place between the two")
+    decay: float = Field(0.6, gt=0.0, lt=1.0, description="Weight of one step back in the history")
+    shrinkage: float = Field(30.0, ge=0.0, description="Added to an item's total count before dividing by it")
+    floor: float = Field(1e-3, gt=0.0, description="Added to every score, so that its logarithm is finite")
+    reach: int = Field(30, ge=1, description="Latest items of the history that count in use")
+    keep: int = Field(50, ge=1, description="Largest entries kept for each item of a long catalogue")
+
+
+class SequentialConfig(BaseModel):
+    """The transformer on top of the transitions."""
+
+    model_config = ConfigDict(extra="forbid")
+    seed: int = Field(0, ge=0, description="Seed of everything random")
+    width: int = Field(128, ge=8, description="Width of all vectors")
+    blocks: int = Field(2, ge=1, description="Transformer blocks")
+    heads: int = Field(4, ge=1, description="Attention heads; must divide the width")
+    length: int = Field(128, ge=2, description="Items of the history that are read")
+    dropout: float = Field(0.2, ge=0.0, lt=1.0, description="Dropout")
+    tokens: int = Field(4096, ge=64, description="Items a step learns from")
+    learning_rate: float = Field(2e-3, gt=0.0, description="AdamW learning rate (embeddings, gains, biases)")
+    muon_rate: float = Field(0.01, gt=0.0, description="Muon learning rate (matrices of the blocks)")
+    weight_decay: float = Field(0.05, ge=0.0, description="AdamW weight decay of the embeddings")
+    constant_share: float = Field(0.4, ge=0.0, lt=1.0, description="Share of the training before rates fall")
+    average: float = Field(0.998, ge=0.0, lt=1.0, description="Decay of the running mean of the weights, a step")
+    max_epochs: int = Field(40, ge=1, description="Epochs at most, whatever the time")
+    own_rows: int = Field(65_536, ge=1, description="Most frequent items that have a vector of their own")
+    shared_rows: int = Field(65_536, ge=1, description="Vectors that all other items share by hashing")
+    full_items: int = Field(
+        DENSE_ITEMS, ge=1, le=DENSE_ITEMS, description="Longest catalogue with a softmax over all of it"
+    )
+    negatives: int = Field(4096, ge=1, description="Items drawn for a step's softmax on longer catalogues")
+    max_validation: int = Field(1000, ge=1, description="Users that the choice of the weights looks at")
+    transitions: TransitionConfig = Field(default_factory=TransitionConfig)

@@ -1,0 +1,274 @@
+"""Training within a time budget: data-parallel over threads, Muon for the matrices, AdamW for the rest.
+
+Each thread runs its half of a batch on a single core: small operations are not worth splitting, whole sequences are.
+What is returned are the weights, plain or averaged, that rank held-out items best.
+"""
+
+import copy
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from training.recommender.arrays import ABSENT, Ints
+from training.recommender.ranking import TOP, ndcg
+from training.recommender.sequential.batches import Windows, batches, windows
+from training.recommender.sequential.config import SequentialConfig
+from training.recommender.sequential.histories import Histories
+from training.recommender.sequential.model import SequentialRecommender, rank_targets
+from training.recommender.sequential.network import SequentialNet
+from training.recommender.sequential.softmax import NextItemLoss, Prior, Steps
+from training.recommender.sequential.transitions import Transitions, places
+from training.result import Progress
+from training.threads import torch_threads
+
+_WARM_UP = 50
+"""Steps over which the learning rates rise."""
+_LAST_RATE = 0.01
+"""Share of the learning rates at the end."""
+_LOOKING = 0.05
+"""Share of the time that may go into validation."""
+
+Curves = list[dict[str, float]]
+
+
+@dataclass
+class _Clock:
+    """How much of the training is done, by time or by epochs, whichever is further."""
+
+    seconds: float
+    max_tokens: int
+    began: float = field(default_factory=time.monotonic)
+    tokens: int = 0
+    looking: float = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self.began
+
+    @property
+    def done(self) -> float:
+        """0 to 1 and beyond."""
+        return max(self.elapsed / self.seconds, self.tokens / self.max_tokens)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """One step's windows and what their logits are over."""
+
+    histories: Histories
+    block: Tensor
+    rows: Ints
+    columns: Ints | None
+    log_pi: Tensor | None
+    total: int
+
+
+def fit_sequential(
+    histories: Histories,
+    heldout: Ints,
+    config: SequentialConfig,
+    seconds: float,
+    progress: Progress,
+    threads: int = 0,
+) -> tuple[SequentialRecommender, Curves]:
+    """Train for at most about `seconds`, counting included, on `threads` cores (0: all).
+
+    heldout [users]: the item after each history, -1 for none; it chooses between weights and is not trained on.
+    The curves hold `train/loss` and `validation/ndcg_at_10` by `step`, with `seconds`. Raises ValueError when no user
+    has two items or `heads` does not divide `width`.
+    """
+    if not (histories.lengths >= 2).any():
+        raise ValueError("no user has two items: there is no next item to learn from")
+    predictions = int(np.maximum(histories.lengths - 1, 0).sum())
+    clock = _Clock(seconds, predictions * config.max_epochs)
+    threads = threads or os.cpu_count() or 1
+    with torch_threads(1), torch.random.fork_rng(devices=[]), ThreadPoolExecutor(threads) as pool:
+        torch.manual_seed(config.seed)
+        transitions = Transitions.count(histories, config.transitions)
+        progress(f"transitions of {len(histories.items)} items counted in {clock.elapsed:.1f} s")
+        trainer = _Trainer(histories, transitions, config, pool, threads)
+        chooser = _Chooser(trainer.net, transitions, histories, heldout, config, clock)
+        chooser.look(trainer.net, 0, float("nan"))
+        trainer.run(clock, chooser, progress)
+        return SequentialRecommender(chooser.best, transitions, config.length), chooser.curves
+
+
+class _Chooser:
+    """Keeps the weights that rank the held-out items best."""
+
+    def __init__(
+        self,
+        net: SequentialNet,
+        transitions: Transitions,
+        histories: Histories,
+        heldout: Ints,
+        config: SequentialConfig,
+        clock: _Clock,
+    ) -> None:
+        users = np.flatnonzero((heldout != ABSENT) & (histories.lengths >= 1))
+        rng = np.random.default_rng(config.seed)
+        users = np.sort(rng.permutation(users)[: config.max_validation])
+        self.histories, self.targets = [histories[user] for user in users], heldout[users]
+        self.transitions, self.length, self.clock = transitions, config.length, clock
+        self.best, self.value, self.curves = copy.deepcopy(net), -1.0, list[dict[str, float]]()
+        self.cost = 0.0
+
+    def look(self, net: nn.Module, step: int, loss: float) -> float:
+        """Measure weights, and keep them when they are the best so far. Returns NDCG@10."""
+        began = time.monotonic()
+        mine = copy.deepcopy(net)
+        assert isinstance(mine, SequentialNet)
+        value = 0.0
+        if len(self.targets):
+            ranks = rank_targets(
+                SequentialRecommender(mine, self.transitions, self.length), self.histories, self.targets
+            )
+            value = float(ndcg(ranks, TOP).mean())
+        if value >= self.value:
+            self.best, self.value = mine, value
+        self.cost = time.monotonic() - began
+        self.clock.looking += self.cost
+        row = {"step": step, "seconds": self.clock.elapsed, "validation/ndcg_at_10": value}
+        self.curves.append(row | ({"train/loss": loss} if np.isfinite(loss) else {}))
+        return value
+
+
+class _Trainer:
+    def __init__(
+        self,
+        histories: Histories,
+        transitions: Transitions,
+        config: SequentialConfig,
+        pool: ThreadPoolExecutor,
+        threads: int,
+    ) -> None:
+        self.histories, self.transitions, self.config = histories, transitions, config
+        self.pool, self.threads = pool, threads
+        self.rng = np.random.default_rng(config.seed)
+        counts = histories.counts()
+        self.log_share = np.log(np.maximum(counts, 1e-9) / counts.sum())
+        self.sampled = histories.n_items > config.full_items
+        self.net = SequentialNet(counts, config)
+        self.average = torch.optim.swa_utils.AveragedModel(
+            self.net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.average)
+        )
+        self.parameters = list(self.net.parameters())
+        self.optimizers = self._optimizers()
+        self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
+
+    def run(self, clock: _Clock, chooser: _Chooser, progress: Progress) -> None:
+        """Steps until the time or the epochs are over."""
+        step, losses = 0, list[float]()
+        while clock.done < 1.0:
+            for batch in batches(
+                windows(self.histories, self.config.length, self.rng), self.config.tokens, self.rng
+            ):
+                # Two looks, at the plain and at the averaged weights, come at the end.
+                if clock.done >= 1.0 or clock.elapsed + 2 * chooser.cost >= clock.seconds:
+                    clock.seconds = min(clock.seconds, clock.elapsed)
+                    break
+                self._set_rates(step, clock.done)
+                losses.append(self._step(batch))
+                step, clock.tokens = step + 1, clock.tokens + int(batch.steps.sum())
+                if clock.done > self.config.constant_share:
+                    self.average.update_parameters(self.net)
+                if clock.looking + chooser.cost < _LOOKING * clock.elapsed and clock.done > 0.5:
+                    self._look(chooser, step, losses, progress)
+        self._look(chooser, step, losses, progress)
+        chooser.look(self.net, step, float(np.mean(losses[-100:])) if losses else float("nan"))
+
+    def _look(self, chooser: _Chooser, step: int, losses: Sequence[float], progress: Progress) -> None:
+        if not losses:
+            return
+        loss = float(np.mean(losses[-100:]))
+        value = chooser.look(self.average.module, step, loss)
+        progress(f"step {step}: loss {loss:.3f}, validation NDCG@10 {value:.4f}")
+
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        """Muon (Jordan 2024) for what maps vectors to vectors; tables, gains and biases stay with AdamW."""
+        matrices = self.net.matrices
+        known = {id(weight) for weight in matrices}
+        rest = [weight for weight in self.parameters if id(weight) not in known]
+        config = self.config
+        return [
+            torch.optim.Muon(matrices, lr=config.muon_rate, weight_decay=0.0),
+            torch.optim.AdamW(
+                [
+                    {"params": [w for w in rest if w.dim() == 2], "weight_decay": config.weight_decay},
+                    {"params": [w for w in rest if w.dim() != 2], "weight_decay": 0.0},
+                ],
+                lr=config.learning_rate,
+                betas=(0.9, 0.98),
+            ),
+        ]
+
+    def _set_rates(self, step: int, done: float) -> None:
+        fall = (1.0 - done) / (1.0 - self.config.constant_share)
+        share = min(1.0, (step + 1) / _WARM_UP) * min(1.0, max(_LAST_RATE, fall))
+        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        for group, rate in zip(groups, self.rates, strict=True):
+            group["lr"] = rate * share
+
+    def _step(self, batch: Windows) -> float:
+        rows, columns, log_pi = self._candidates(batch)
+        own = self.histories.select(np.unique(batch.user))
+        with self.transitions.without(own, rows, columns) as block:
+            shared = _Batch(self.histories, block, rows, columns, log_pi, int(batch.steps.sum()))
+            # The longest first, dealt out in turn: the threads have the same to do.
+            order = np.argsort(-batch.steps, kind="stable")
+            parts = [batch.pick(order[at :: self.threads]) for at in range(min(self.threads, len(batch)))]
+            results = list(self.pool.map(lambda part: self._gradients(part, shared), parts))
+        for weight, *grads in zip(self.parameters, *(grads for _, grads in results), strict=True):
+            weight.grad = torch.stack(grads).sum(dim=0) if len(grads) > 1 else grads[0]
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return sum(loss for loss, _ in results)
+
+    def _candidates(self, batch: Windows) -> tuple[Ints, Ints | None, Tensor | None]:
+        """Rows of the transitions the batch needs; the candidates of its softmax (None: all) with their log chance."""
+        if not self.sampled:
+            return np.arange(self.histories.n_items), None, None
+        items = self.histories.items
+        inside = np.concatenate([items[a:b] for a, b in zip(batch.first, batch.last, strict=True)])
+        drawn = items[self.rng.integers(0, len(items), self.config.negatives)]
+        columns = np.unique(np.concatenate([inside, drawn]))
+        draws = len(inside) + self.config.negatives
+        chance = -np.expm1(draws * np.log1p(-np.exp(self.log_share[columns])))
+        return np.unique(inside), columns, torch.from_numpy(np.log(chance).astype(np.float32))
+
+    def _gradients(self, part: Windows, batch: _Batch) -> tuple[float, Sequence[Tensor]]:
+        torch.set_num_threads(1)
+        items, steps = _lay_out(part, batch)
+        hidden, gate = self.net.encode(items)
+        columns = None if batch.columns is None else torch.from_numpy(batch.columns)
+        bias = self.net.bias if columns is None else self.net.bias[columns]
+        prior = Prior(batch.block, self.config.transitions.decay, self.config.transitions.floor)
+        loss = NextItemLoss.apply(
+            hidden, self.net.vectors(columns), bias, gate, steps, prior, batch.log_pi, batch.total
+        )
+        return float(loss.detach()), torch.autograd.grad(loss, self.parameters)
+
+
+def _lay_out(part: Windows, batch: _Batch) -> tuple[Tensor, Steps]:
+    """Padded items of the windows, and the same as rows, columns and targets of the batch's block."""
+    n_items, sizes = batch.histories.n_items, part.steps
+    items = np.full((len(part), int(sizes.max())), n_items, dtype=np.int64)
+    target = np.zeros_like(items)
+    for row, (first, last) in enumerate(zip(part.first, part.last, strict=True)):
+        window = batch.histories.items[first:last]
+        items[row, : len(window) - 1], target[row, : len(window) - 1] = window[:-1], window[1:]
+    known = np.where(items < n_items, items, 0)
+    if batch.columns is None:
+        row, seen = known, known
+    else:
+        row, column = places(batch.rows, n_items)[known], places(batch.columns, n_items)
+        seen, target = column[known], column[target]
+    laid = (torch.from_numpy(array) for array in (row, seen, target, sizes.astype(np.int64)))
+    return torch.from_numpy(items), Steps(*laid)

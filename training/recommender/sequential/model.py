@@ -1,0 +1,63 @@
+"""The transformer and its transition scores at work: histories in, scores of the whole catalogue out."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from training.recommender.arrays import Ints
+from training.recommender.sequential.network import SequentialNet
+from training.recommender.sequential.transitions import Transitions
+
+Scores = npt.NDArray[np.float32]
+
+
+class Scorer(Protocol):
+    """What every model of this package can do."""
+
+    def score(self, histories: Sequence[npt.NDArray[Any]]) -> Scores:
+        """[users, n_items] for histories of item ids, oldest first, none of them empty; higher is better."""
+
+
+class SequentialRecommender:
+    """score = output(history) . vector + bias + gate(history) * log(transition score)."""
+
+    def __init__(self, net: SequentialNet, transitions: Transitions, length: int) -> None:
+        self.net, self.transitions, self.length = net.eval(), transitions, length
+
+    @torch.inference_mode()
+    def score(self, histories: Sequence[npt.NDArray[Any]]) -> Scores:
+        """[users, n_items]."""
+        latest = [np.asarray(history[-self.length :], dtype=np.int64) for history in histories]
+        sizes = torch.tensor([len(history) for history in latest])
+        items = torch.full((len(latest), int(sizes.max())), self.net.n_items)
+        for row, history in enumerate(latest):
+            items[row, : len(history)] = torch.from_numpy(history)
+        output, gate = self.net.encode(items)
+        at = torch.arange(len(latest)), sizes - 1
+        log_score = self.transitions.score(latest).log_()
+        logits = torch.addmm(self.net.bias, output[at], self.net.vectors().t())
+        return np.asarray(logits.addcmul_(log_score, gate[at][:, None]).numpy())
+
+
+def rank_targets(
+    model: Scorer, histories: Sequence[npt.NDArray[Any]], targets: Ints, batch: int = 256
+) -> npt.NDArray[np.float64]:
+    """[users] place of each target, from 0, in a full ranking of what is not in the user's history.
+
+    Equal scores share the mean of their places: a constant score ranks in the middle, not first.
+    """
+    out = np.empty(len(targets))
+    for first in range(0, len(targets), batch):
+        part = histories[first : first + batch]
+        scores = model.score(part)
+        for row, history in enumerate(part):
+            target = int(targets[first + row])
+            wanted = scores[row, target]
+            scores[row, history] = -np.inf
+            above, equal = (scores[row] > wanted).sum(), (scores[row] == wanted).sum()
+            seen = target in history
+            out[first + row] = above + max(int(equal) - (not seen), 0) / 2
+    return out

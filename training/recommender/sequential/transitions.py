@@ -1,0 +1,134 @@
+"""Skip-transition counts: how often an item follows another within a few places, decayed by the distance.
+
+    T[i, j] = sum over pairs (i at place s, j at place s + l, 1 <= l <= window) of count_decay^(l - 1)
+    P[i, j] = T[i, j] / (sum_j T[i, j] + shrinkage)
+    score_t[j] = floor + sum over k >= 0 of decay^k * P[item_(t - k), j]
+
+A recurrence over the sequence, score_t - floor = decay * (score_(t-1) - floor) + P[item_t], so a step costs the same
+however far the history reaches. Sequential rules with decays as in Ludewig and Jannach 2018 (SR); the shrinkage keeps
+items seen a few times from speaking with full confidence.
+
+The table is dense for short catalogues. For long ones it is sparse, built part by part, and keeps the largest
+entries of each row, so its size does not grow with the number of events.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from training.recommender.arrays import Ints
+from training.recommender.sequential.config import DENSE_ITEMS, TransitionConfig
+from training.recommender.sequential.histories import Histories
+
+
+class Transitions:
+    """The normalised table P, dense or sparse by rows; `floor` keeps logarithms finite."""
+
+    def __init__(self, table: Tensor | sparse.csr_array, weight: Tensor, config: TransitionConfig) -> None:
+        self.table, self.config = table, config
+        self.n_items = table.shape[0]
+        self.weight = weight
+        """[n_items] 1 / (row total + shrinkage)."""
+
+    @classmethod
+    def count(cls, histories: Histories, config: TransitionConfig) -> Self:
+        """From the users' sequences."""
+        n = histories.n_items
+        if n <= DENSE_ITEMS:
+            flat = torch.zeros(n * n)
+            for part in histories.parts():
+                index, value = _entries(part, config)
+                flat.index_add_(0, torch.from_numpy(index), torch.from_numpy(value))
+            dense = flat.view(n, n)
+            weight = 1.0 / (dense.sum(dim=1) + config.shrinkage)
+            return cls(dense.mul_(weight[:, None]), weight, config)
+        table, totals = sparse.csr_array((n, n), dtype=np.float32), np.zeros(n)
+        for part in histories.parts():
+            index, value = _entries(part, config)
+            new = sparse.csr_array((value, (index // n, index % n)), shape=(n, n))
+            totals += new.sum(axis=1)
+            table = _largest(table + new, config.keep)
+        weight = torch.from_numpy((1.0 / (totals + config.shrinkage)).astype(np.float32))
+        table.data *= np.repeat(weight.numpy(), np.diff(table.indptr))
+        return cls(table, weight, config)
+
+    @contextmanager
+    def without(self, users: Histories, rows: Ints, columns: Ints | None) -> Iterator[Tensor]:
+        """[rows, columns] of the table as if `users` had not been counted; all columns when None.
+
+        What a model learns from with these users' own counts in the table, it could not see in use: there the next
+        item has not been counted yet. A dense table with all columns is changed in place and restored on leaving,
+        so only one such block may be open.
+        """
+        index, value = _entries(users, self.config)
+        row, column = np.divmod(index, self.n_items)
+        own = torch.from_numpy(value) * self.weight[torch.from_numpy(row)]
+        if columns is None:
+            assert isinstance(self.table, Tensor)
+            flat, at = self.table.view(-1), torch.from_numpy(index)
+            flat.index_add_(0, at, own, alpha=-1.0)
+            try:
+                yield self.table
+            finally:
+                flat.index_add_(0, at, own)
+            return
+        row_at, column_at = places(rows, self.n_items)[row], places(columns, self.n_items)[column]
+        inside = (row_at >= 0) & (column_at >= 0)
+        block = self.block(rows, columns)
+        at = torch.from_numpy(row_at[inside] * len(columns) + column_at[inside])
+        block.view(-1).index_add_(0, at, own[torch.from_numpy(inside)], alpha=-1.0)
+        # Pairs that the sparse table let go are subtracted from nothing.
+        yield block.clamp_(min=0.0)
+
+    def block(self, rows: Ints, columns: Ints) -> Tensor:
+        """[rows, columns] of the table, dense."""
+        if isinstance(self.table, Tensor):
+            return self.table[torch.from_numpy(rows)][:, torch.from_numpy(columns)]
+        return torch.from_numpy(self.table[rows][:, columns].toarray())
+
+    def score(self, histories: list[Ints]) -> Tensor:
+        """[users, n_items] the recurrence at the end of each history."""
+        reach, decay = self.config.reach, self.config.decay
+        out = torch.full((len(histories), self.n_items), self.config.floor)
+        for row, history in enumerate(histories):
+            last = np.array(history[-reach:][::-1], dtype=np.int64)
+            weight = decay ** np.arange(len(last), dtype=np.float32)
+            if isinstance(self.table, Tensor):
+                out[row] += torch.from_numpy(weight) @ self.table[torch.from_numpy(last)]
+            else:
+                out[row] += torch.from_numpy(weight @ self.table[last])
+        return out
+
+
+def places(chosen: Ints, size: int) -> Ints:
+    """[size] where each number stands among `chosen`, -1 for those that do not."""
+    at = np.full(size, -1, dtype=np.int64)
+    at[chosen] = np.arange(len(chosen))
+    return at
+
+
+def _entries(part: Histories, config: TransitionConfig) -> tuple[Ints, np.ndarray]:
+    """Flat index into the table and weight of every pair."""
+    index, value = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.float32)]
+    for lag in range(1, config.window + 1):
+        before, after = part.pairs(lag)
+        index.append(before.astype(np.int64) * part.n_items + after)
+        value.append(np.full(len(before), config.count_decay ** (lag - 1), dtype=np.float32))
+    return np.concatenate(index), np.concatenate(value)
+
+
+def _largest(table: sparse.csr_array, keep: int) -> sparse.csr_array:
+    """The `keep` largest entries of each row."""
+    sizes = np.diff(table.indptr)
+    if sizes.max(initial=0) <= keep:
+        return table
+    row = np.repeat(np.arange(table.shape[0]), sizes)
+    order = np.lexsort((-table.data, row))
+    place = np.arange(len(row)) - np.repeat(table.indptr[:-1], sizes)
+    kept = np.sort(order[place < keep])
+    return sparse.csr_array((table.data[kept], (row[kept], table.indices[kept])), shape=table.shape)
