@@ -25,8 +25,12 @@ class SequentialConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
     seed: int = Field(0, ge=0, description="Seed of everything random")
     width: int = Field(128, ge=8, description="Width of all vectors")
+    narrow: int = Field(
+        64, ge=8, description="Width where the time is too short for `epochs_wanted` at `width`"
+    )
+    epochs_wanted: float = Field(3.0, ge=0.0, description="Epochs that the full width is worth waiting for")
     blocks: int = Field(2, ge=1, description="Transformer blocks")
-    heads: int = Field(4, ge=1, description="Attention heads; must divide the width")
+    heads: int = Field(4, ge=1, description="Attention heads; must divide both widths")
     length: int = Field(128, ge=2, description="Items of the history that are read")
     dropout: float = Field(0.2, ge=0.0, lt=1.0, description="Dropout")
     tokens: int = Field(4096, ge=64, description="Items a step learns from")
@@ -34,7 +38,6 @@ class SequentialConfig(BaseModel):
     muon_rate: float = Field(0.01, gt=0.0, description="Muon learning rate (matrices of the blocks)")
     weight_decay: float = Field(0.05, ge=0.0, description="AdamW weight decay of the embeddings")
     constant_share: float = Field(0.4, ge=0.0, lt=1.0, description="Share of the training before rates fall")
-    average: float = Field(0.998, ge=0.0, lt=1.0, description="Decay of the running mean of the weights, a step")
     max_epochs: int = Field(40, ge=1, description="Epochs at most, whatever the time")
     own_rows: int = Field(65_536, ge=1, description="Most frequent items that have a vector of their own")
     shared_rows: int = Field(65_536, ge=1, description="Vectors that all other items share by hashing")
@@ -42,5 +45,11 @@ class SequentialConfig(BaseModel):
         DENSE_ITEMS, ge=1, le=DENSE_ITEMS, description="Longest catalogue with a softmax over all of it"
     )
     negatives: int = Field(4096, ge=1, description="Items drawn for a step's softmax on longer catalogues")
-    max_validation: int = Field(1000, ge=1, description="Users that the choice of the weights looks at")
+    validation_share: float = Field(
+        0.05,
+        ge=0.0,
+        lt=1.0,
+        description="Share of the users whose last item is held out to choose the weights",
+    )
+    max_validation: int = Field(1000, ge=1, description="At most so many of them")
     transitions: TransitionConfig = Field(default_factory=TransitionConfig)

@@ -1,7 +1,7 @@
 """Training within a time budget: data-parallel over threads, Muon for the matrices, AdamW for the rest.
 
 Each thread runs its half of a batch on a single core: small operations are not worth splitting, whole sequences are.
-What is returned are the weights, plain or averaged, that rank held-out items best.
+What is returned are the weights that rank held-out items best.
 """
 
 import copy
@@ -34,6 +34,9 @@ _LAST_RATE = 0.01
 _LOOKING = 0.05
 """Share of the time that may go into validation."""
 
+_SHORTEST = 3
+"""Users with fewer items are not held out: something has to be left to learn from."""
+
 Curves = list[dict[str, float]]
 
 
@@ -42,7 +45,7 @@ class _Clock:
     """How much of the training is done, by time or by epochs, whichever is further."""
 
     seconds: float
-    max_tokens: int
+    max_tokens: int = 1
     began: float = field(default_factory=time.monotonic)
     tokens: int = 0
     looking: float = 0.0
@@ -71,7 +74,6 @@ class _Batch:
 
 def fit_sequential(
     histories: Histories,
-    heldout: Ints,
     config: SequentialConfig,
     seconds: float,
     progress: Progress,
@@ -79,24 +81,37 @@ def fit_sequential(
 ) -> tuple[SequentialRecommender, Curves]:
     """Train for at most about `seconds`, counting included, on `threads` cores (0: all).
 
-    heldout [users]: the item after each history, -1 for none; it chooses between weights and is not trained on.
-    The curves hold `train/loss` and `validation/ndcg_at_10` by `step`, with `seconds`. Raises ValueError when no user
-    has two items or `heads` does not divide `width`.
+    The last items of a few users are held out to choose between weights. The curves hold `train/loss` and
+    `validation/ndcg_at_10` by `step`, with `seconds`. The same seed gives the same weights on one thread, when the
+    epochs end before the time does. Raises ValueError when no user has two items or `heads` does not divide a width.
     """
+    clock = _Clock(seconds)
+    threads = threads or os.cpu_count() or 1
+    histories, heldout = _hold_out(histories, config)
     if not (histories.lengths >= 2).any():
         raise ValueError("no user has two items: there is no next item to learn from")
-    predictions = int(np.maximum(histories.lengths - 1, 0).sum())
-    clock = _Clock(seconds, predictions * config.max_epochs)
-    threads = threads or os.cpu_count() or 1
+    clock.max_tokens = int(np.maximum(histories.lengths - 1, 0).sum()) * config.max_epochs
     with torch_threads(1), torch.random.fork_rng(devices=[]), ThreadPoolExecutor(threads) as pool:
         torch.manual_seed(config.seed)
         transitions = Transitions.count(histories, config.transitions)
         progress(f"transitions of {len(histories.items)} items counted in {clock.elapsed:.1f} s")
         trainer = _Trainer(histories, transitions, config, pool, threads)
+        trainer.choose_width(clock)
         chooser = _Chooser(trainer.net, transitions, histories, heldout, config, clock)
         chooser.look(trainer.net, 0, float("nan"))
         trainer.run(clock, chooser, progress)
         return SequentialRecommender(chooser.best, transitions, config.length), chooser.curves
+
+
+def _hold_out(histories: Histories, config: SequentialConfig) -> tuple[Histories, Ints]:
+    """Histories without the last item of a few users, and that item by user, -1 for the others."""
+    users = np.flatnonzero(histories.lengths >= _SHORTEST)
+    size = min(config.max_validation, int(config.validation_share * len(users)))
+    chosen = np.random.default_rng(config.seed).permutation(users)[:size]
+    heldout = np.full(len(histories), ABSENT, dtype=np.int64)
+    last = histories.starts[chosen + 1] - 1
+    heldout[chosen] = histories.items[last]
+    return histories.without(last), heldout
 
 
 class _Chooser:
@@ -111,10 +126,8 @@ class _Chooser:
         config: SequentialConfig,
         clock: _Clock,
     ) -> None:
-        users = np.flatnonzero((heldout != ABSENT) & (histories.lengths >= 1))
-        rng = np.random.default_rng(config.seed)
-        users = np.sort(rng.permutation(users)[: config.max_validation])
-        self.histories, self.targets = [histories[user] for user in users], heldout[users]
+        users = np.flatnonzero(heldout != ABSENT)
+        self.histories, self.targets = [histories[user] for user in users.tolist()], heldout[users]
         self.transitions, self.length, self.clock = transitions, config.length, clock
         self.best, self.value, self.curves = copy.deepcopy(net), -1.0, list[dict[str, float]]()
         self.cost = 0.0
@@ -154,13 +167,26 @@ class _Trainer:
         counts = histories.counts()
         self.log_share = np.log(np.maximum(counts, 1e-9) / counts.sum())
         self.sampled = histories.n_items > config.full_items
-        self.net = SequentialNet(counts, config)
-        self.average = torch.optim.swa_utils.AveragedModel(
-            self.net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.average)
-        )
+        self.counts = counts
+        self._build(config.width)
+
+    def _build(self, width: int) -> None:
+        self.net = SequentialNet(self.counts, self.config, width)
         self.parameters = list(self.net.parameters())
         self.optimizers = self._optimizers()
         self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
+
+    def choose_width(self, clock: _Clock) -> None:
+        """Time one step, the second, at the full width; fall back to the narrow one when the epochs would be few."""
+        cut = batches(windows(self.histories, self.config.length, self.rng), self.config.tokens, self.rng)
+        batch = next(cut)
+        for _ in range(2):
+            began = time.monotonic()
+            self._step(batch)
+            spent = time.monotonic() - began
+        tokens_left = (clock.seconds - clock.elapsed) / spent * int(batch.steps.sum())
+        epochs = tokens_left * self.config.max_epochs / clock.max_tokens
+        self._build(self.config.width if epochs >= self.config.epochs_wanted else self.config.narrow)
 
     def run(self, clock: _Clock, chooser: _Chooser, progress: Progress) -> None:
         """Steps until the time or the epochs are over."""
@@ -169,25 +195,22 @@ class _Trainer:
             for batch in batches(
                 windows(self.histories, self.config.length, self.rng), self.config.tokens, self.rng
             ):
-                # Two looks, at the plain and at the averaged weights, come at the end.
-                if clock.done >= 1.0 or clock.elapsed + 2 * chooser.cost >= clock.seconds:
+                # One look comes at the end.
+                if clock.done >= 1.0 or clock.elapsed + chooser.cost >= clock.seconds:
                     clock.seconds = min(clock.seconds, clock.elapsed)
                     break
                 self._set_rates(step, clock.done)
                 losses.append(self._step(batch))
                 step, clock.tokens = step + 1, clock.tokens + int(batch.steps.sum())
-                if clock.done > self.config.constant_share:
-                    self.average.update_parameters(self.net)
                 if clock.looking + chooser.cost < _LOOKING * clock.elapsed and clock.done > 0.5:
                     self._look(chooser, step, losses, progress)
         self._look(chooser, step, losses, progress)
-        chooser.look(self.net, step, float(np.mean(losses[-100:])) if losses else float("nan"))
 
     def _look(self, chooser: _Chooser, step: int, losses: Sequence[float], progress: Progress) -> None:
         if not losses:
             return
         loss = float(np.mean(losses[-100:]))
-        value = chooser.look(self.average.module, step, loss)
+        value = chooser.look(self.net, step, loss)
         progress(f"step {step}: loss {loss:.3f}, validation NDCG@10 {value:.4f}")
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
@@ -261,9 +284,9 @@ def _lay_out(part: Windows, batch: _Batch) -> tuple[Tensor, Steps]:
     n_items, sizes = batch.histories.n_items, part.steps
     items = np.full((len(part), int(sizes.max())), n_items, dtype=np.int64)
     target = np.zeros_like(items)
-    for row, (first, last) in enumerate(zip(part.first, part.last, strict=True)):
+    for at, (first, last) in enumerate(zip(part.first, part.last, strict=True)):
         window = batch.histories.items[first:last]
-        items[row, : len(window) - 1], target[row, : len(window) - 1] = window[:-1], window[1:]
+        items[at, : len(window) - 1], target[at, : len(window) - 1] = window[:-1], window[1:]
     known = np.where(items < n_items, items, 0)
     if batch.columns is None:
         row, seen = known, known

@@ -5,6 +5,7 @@ A long catalogue's rare items share rows of the table by hashing, so its size an
 bias and transition counts still tell them apart (Weinberger et al. 2009).
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -57,13 +58,20 @@ class Block(nn.Module):
 class SequentialNet(nn.Module):
     """score(next = j) = output(history) . vector(j) + bias(j) + gate(history) * log(transition score of j)."""
 
-    def __init__(self, counts: Ints, config: SequentialConfig) -> None:
+    def __init__(self, counts: Ints, config: SequentialConfig, width: int) -> None:
         super().__init__()
-        width, n = config.width, len(counts)
+        n = len(counts)
         if width % config.heads:
             raise ValueError(f"{config.heads} heads do not divide a width of {width}")
+        self.rows: Tensor
         self.n_items, self.width, self.dropout = n, width, config.dropout
-        self.register_buffer("rows", table_rows(counts, config.own_rows, config.shared_rows), persistent=False)
+        self.register_buffer(
+            "rows", table_rows(counts, config.own_rows, config.shared_rows), persistent=False
+        )
+        seen = torch.log1p(torch.from_numpy(np.append(counts, 0)).float())
+        self.known: Tensor
+        self.register_buffer("known", seen / seen.mean().clamp(min=1.0))
+        self.knowing = nn.Parameter(torch.zeros(width))
         self.table = nn.Embedding(int(self.rows.max()) + 1, width)
         self.blocks = nn.ModuleList(Block(width, config.heads, config.dropout) for _ in range(config.blocks))
         self.norm = nn.RMSNorm(width)
@@ -92,7 +100,9 @@ class SequentialNet(nn.Module):
         """
         length = items.shape[1]
         ago = torch.arange(length)[:, None] - torch.arange(length)[None, :]
-        x = functional.rms_norm(self.table(self.rows[items]), (self.width,))
+        x = self.table(self.rows[items]) * self.width**0.5
+        # How often an item was seen tells how far its vector and its counts can be trusted.
+        x = x + self.known[items].unsqueeze(-1) * self.knowing
         x = functional.dropout(x, self.dropout, self.training)
         for block, position in zip(self.blocks, self.position, strict=True):
             seen = position[:, ago.clamp(min=0)].masked_fill(ago < 0, float("-inf"))
