@@ -29,6 +29,7 @@ from orchestration.promotion.evidence import (
     ServingEvidence,
 )
 from orchestration.promotion.policy import Policy
+from orchestration.promotion.reach import compare_reach
 from serving.pointers import read_state
 from serving.settings import Settings
 from training.bundle import Bundle, Kind, open_bundle
@@ -159,6 +160,9 @@ class Collector:
         return next((rival for rival in rivals.values() if best and rival.digest == best.other_digest), None)
 
     def _against_champion(self, evidence: Evidence, candidate: Scored, champion: Scored) -> Evidence:
+        if self.policy.reach is not None:
+            reach = self._part("reach", lambda: compare_reach(candidate, champion, self.policy))
+            evidence = replace(evidence, reach=reach)
         return replace(
             evidence,
             versus_champion=self._part(

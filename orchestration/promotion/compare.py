@@ -43,7 +43,7 @@ def compare(
 
     Raises ValueError when the two were scored on different rows, or on none.
     """
-    _paired(candidate, other, policy)
+    same_rows(candidate, other, policy)
     wanted = policy.comparison
     result = _bootstrap(candidate.rows, other.rows, policy, wanted.resamples, wanted.confidence)
     return Comparison(
@@ -64,7 +64,7 @@ def compare_slices(candidate: Scored, other: Scored, policy: Policy) -> SliceEvi
     """The same for every value of every dimension that the policy names. Raises as `compare`, KeyError for a dimension
     that the scores lack.
     """
-    _paired(candidate, other, policy)
+    same_rows(candidate, other, policy)
     return SliceEvidence(
         other_digest=other.digest,
         candidate_digest=candidate.digest,
@@ -108,7 +108,8 @@ def _bootstrap(
     )
 
 
-def _paired(candidate: Scored, other: Scored, policy: Policy) -> None:
+def same_rows(candidate: Scored, other: Scored, policy: Policy) -> None:
+    """Raises ValueError unless both were scored on the same rows, and on some."""
     keys = list(_KEYS[policy.model])
     if not candidate.rows.num_rows:
         raise ValueError("the held-out window has no rows to compare on")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from orchestration.promotion import checks, checks_data
+from orchestration.promotion import checks, checks_data, checks_reach
 from orchestration.promotion.checks import Check
 from orchestration.promotion.evidence import Evidence
 from orchestration.promotion.policy import Policy
@@ -77,6 +77,7 @@ def _checks(evidence: Evidence, policy: Policy, *, approved: bool, refused: list
     yield checks.champion(evidence, policy)
     yield from checks.baselines(evidence, policy)
     yield from checks.slices(evidence, policy)
+    yield from checks_reach.reach(evidence, policy)
     yield from checks_data.candidate_drift(evidence, policy)
     yield checks_data.champion_drift(evidence, policy)
     yield checks_data.disagreement(evidence, policy)

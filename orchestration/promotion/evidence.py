@@ -96,6 +96,43 @@ class SliceEvidence:
     computed_at: datetime | None = None
 
 
+EXPOSURE_SMALL = "exposure_small"
+"""Share of the exposure that small authors get; the other sizes are told, not judged."""
+EXPOSURE_DUE = "exposure_small_against_actions"
+"""The same against their share of what users acted on."""
+GINIS = {"gini_posts": "posts", "gini_authors": "authors"}
+"""Gini coefficients of the exposure, and over whom."""
+
+
+@dataclass(frozen=True)
+class ReachMeasure:
+    """One measure of whom two models show; `gain` is positive when the candidate gives more, or spreads wider."""
+
+    name: str | None = None
+    candidate_mean: float | None = None
+    other_mean: float | None = None
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class ReachEvidence:
+    """Exposure of authors and posts in the lists of candidate and champion."""
+
+    champion_digest: str | None = None
+    candidate_digest: str | None = None
+    n_units: int | None = None
+    n_rows: int | None = None
+    n_posts: int | None = None
+    """Posts that could be shown."""
+    n_authors: int | None = None
+    """Their known authors."""
+    confidence: float | None = None
+    measures: tuple[ReachMeasure, ...] | None = None
+    computed_at: datetime | None = None
+
+
 @dataclass(frozen=True)
 class ColumnEvidence:
     """Drift of one column."""
@@ -232,6 +269,9 @@ class Evidence:
     expected_baselines: tuple[str, ...] | None = None
     versus_baselines: tuple[Comparison, ...] | None = None
     slices: SliceEvidence | None = None
+    reach: ReachEvidence | None = field(
+        default=None, metadata={"optional": "asked for where there is a champion and the policy limits reach"}
+    )
     drift_candidate: DriftEvidence | None = None
     drift_champion: DriftEvidence | None = field(default=None, metadata=_NO_CHAMPION)
     latest: Comparison | None = field(

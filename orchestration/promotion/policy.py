@@ -47,6 +47,22 @@ class SlicePolicy(_Part):
     resamples: int = Field(1000, ge=200)
 
 
+class ReachPolicy(_Part):
+    """Point 4: whom the lists show, against the champion."""
+
+    min_exposure_ratio_small_authors: float = Field(
+        gt=0, le=1, description="Share of the champion's exposure of small authors that must be kept."
+    )
+    exposure_margin: float = Field(
+        ge=0, lt=1, description="Or a loss, as a share of all exposure, that always passes."
+    )
+    max_gini_increase: float = Field(ge=0, lt=1, description="Of the exposure, over posts and over authors.")
+    if_worse: Literal["hold", "review"] = Field(description="Whether a person may weigh reach against gain.")
+    min_units: int = Field(ge=2, description="Users whose lists are compared.")
+    confidence: float = Field(0.90, gt=0.5, lt=1, description="Two-sided; its lower end is a 95 % bound.")
+    resamples: int = Field(1000, ge=200)
+
+
 class DriftPolicy(_Part):
     """Point 5: has the data moved since the candidate, or the champion, was trained."""
 
@@ -116,6 +132,7 @@ class Policy(_Part):
     evidence: EvidencePolicy
     comparison: ComparisonPolicy
     slices: SlicePolicy
+    reach: ReachPolicy | None = Field(description="`null` where the family shows no lists.")
     drift: DriftPolicy
     disagreement: DisagreementPolicy
     contracts: ContractPolicy
@@ -126,9 +143,11 @@ class Policy(_Part):
     approval: ApprovalPolicy
 
     @model_validator(mode="after")
-    def _safe_generator(self) -> "Policy":
+    def _limits_of_the_family(self) -> "Policy":
         if self.model == "generator" and not self.safety:
             raise ValueError("a generator's policy needs safety limits")
+        if (self.model == "recommender") != (self.reach is not None):
+            raise ValueError("a recommender's policy needs limits of reach, and a generator has none")
         return self
 
     @property

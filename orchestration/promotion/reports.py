@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _WIDTH = 160
+_REACH = {
+    "exposure_small": "exposure of small authors",
+    "exposure_medium": "exposure of medium authors",
+    "exposure_large": "exposure of large authors",
+    "exposure_unknown": "exposure of posts without a known author",
+    "exposure_small_against_actions": "exposure of small authors against their share of actions",
+    "gini_posts": "Gini of exposure over posts (lower is better)",
+    "gini_authors": "Gini of exposure over authors (lower is better)",
+}
 _VERDICTS = {"drifted": 0, "not_judged": 1, "stable": 2}
 
 
@@ -44,6 +53,7 @@ def report_html(row: Row, figures: Mapping[str, bytes] | None = None) -> str:
         "confidence": "95 %",
         "comparisons": _comparisons(evidence),
         "slices": _slices(evidence),
+        "reach": _reach(evidence),
         "drifts": _drifts(evidence),
         "contracts": _broken_contracts(evidence),
         "figures": {
@@ -143,6 +153,16 @@ def _slices(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
     parts = (evidence.get("slices") or {}).get("slices") or []
     span = _span(part for part in parts if (part.get("n_units") or 0) >= 30)
     return [_part(part, f"{part['dimension']}: {part['value']}", span) for part in parts]
+
+
+def _reach(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
+    part = evidence.get("reach") or {}
+    measures = part.get("measures") or []
+    span = _span(measures)
+    return [
+        _part(measure | {"n_units": part.get("n_units")}, _REACH.get(measure["name"], measure["name"]), span)
+        for measure in measures
+    ]
 
 
 def _drifts(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:

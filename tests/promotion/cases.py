@@ -15,6 +15,8 @@ from orchestration.promotion.evidence import (
     Evidence,
     LedgerFacts,
     ModelFacts,
+    ReachEvidence,
+    ReachMeasure,
     SafetyEvidence,
     SafetyMeasure,
     ServingEvidence,
@@ -74,6 +76,26 @@ def slice_of(dimension: str, value: str, rows: int, **more: Any) -> SliceCompari
         "high": 0.04,
     }
     return SliceComparison(dimension=dimension, value=value, n_rows=rows, **(known | more))
+
+
+def reach(**more: Any) -> ReachEvidence:
+    shares = [
+        ReachMeasure(name, mean, mean, 0.0, -0.004, 0.004)
+        for name, mean in (("exposure_small", 0.2), ("gini_posts", 0.9), ("gini_authors", 0.8))
+    ]
+    due = ReachMeasure("exposure_small_against_actions", 0.2, 0.22, -0.02, -0.03, -0.01)
+    known: dict[str, Any] = {
+        "champion_digest": "old",
+        "candidate_digest": "new",
+        "n_units": 400,
+        "n_rows": 900,
+        "n_posts": 5000,
+        "n_authors": 800,
+        "confidence": 0.9,
+        "measures": (*shares, due),
+        "computed_at": THEN,
+    }
+    return ReachEvidence(**(known | more))
 
 
 def column(name: str, verdict: str = "stable", **more: Any) -> ColumnEvidence:
@@ -144,6 +166,7 @@ def good(model: str = "recommender", *, first: bool = False, drifted: bool = Fal
             slices=tuple(slices),
             computed_at=THEN,
         ),
+        reach=None if first or policy.reach is None else reach(),
         drift_candidate=moved,
         drift_champion=None if first else drift("old"),
         latest=comparison(against, other, model) if drifted else None,

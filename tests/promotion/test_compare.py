@@ -25,6 +25,8 @@ def interactions(gain: float, n: int = 400, seed: int = 0) -> Scored:
             ),
             "ndcg_at_10": base + gain,
             "activity": pa.array(["new" if i % 4 == 0 else "heavy" for i in range(n)]),
+            "user_language": ["zh"] * n,
+            "user_region": ["CN"] * n,
             "lang": pa.array([None if i % 10 == 0 else "zh" for i in range(n)]),
             "community": ["c"] * n,
             "author_size": ["small"] * n,

@@ -78,6 +78,13 @@ def test_a_generator_without_safety_limits_is_refused(folder):
         load_policy("generator", folder)
 
 
+def test_a_recommender_without_limits_of_reach_is_refused(folder):
+    values = yaml.safe_load((folder / "recommender.yaml").read_text()) | {"reach": None}
+    (folder / "recommender.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(UserError, match="needs limits of reach"):
+        load_policy("recommender", folder)
+
+
 def test_a_limit_without_a_bound_is_refused(folder):
     change(folder, "{least: 50}", "{}", "generator")
     with pytest.raises(UserError, match="needs `least` or `most`"):

@@ -161,6 +161,15 @@ def read_posts(posts: pa.Table) -> PostLog:
     )
 
 
+def read_profiles(users: pa.Table) -> dict[str, tuple[str | None, str | None]]:
+    """Region and language of each user, None where not known; nobody's are where the table has no such column."""
+    nothing = [None] * users.num_rows
+    region, language = (
+        users[name].to_pylist() if name in users.column_names else nothing for name in ("region", "language")
+    )
+    return dict(zip(users["user_id"].to_pylist(), zip(region, language, strict=True), strict=True))
+
+
 def read_roots(posts: pa.Table) -> dict[str, str]:
     """Reply -> opening post of its thread, for live events that name a reply."""
     replies = posts.filter(pc.not_equal(posts["post_id"], posts["item_id"]))

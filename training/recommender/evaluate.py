@@ -4,25 +4,19 @@ A user's events are not independent, so intervals resample users (with all their
 """
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
 from training.recommender.arrays import Ints
-from training.recommender.data import ANONYMOUS, Floats, Objects
+from training.recommender.data import Floats, Objects
 from training.recommender.ranking import Ranked, mrr, ndcg, recall
-from training.recommender.replay import Replay
+from training.recommender.reach import Reach
+from training.recommender.reach import metrics as reach_metrics
+from training.recommender.slices import Slices
 
-NEW_BELOW = 5
-"""A user with fewer earlier first actions than this is new."""
-HEAVY_SHARE = 0.2
-"""Share of users with the most actions before the window that count as heavy."""
-COMMUNITIES = 8
-"""Largest communities that are slices of their own; the rest is `other`."""
-AUTHOR_SIZES = ((100, "large"), (10, "medium"), (0, "small"))
-"""First actions received by an author's posts before the window, at least, and what that is called."""
-SLICES = ("activity", "lang", "community", "author_size")
+GAP_USERS = 30
+"""Slices with fewer users take no part in the gap between the best and the worst slice: chance alone spreads them."""
 
 
 def bootstrap_means(values: Floats, groups: Ints, resamples: int, seed: int) -> Floats:
@@ -43,78 +37,10 @@ def interval(values: Floats, groups: Ints, resamples: int, seed: int) -> tuple[f
     return float(low), float(high)
 
 
-@dataclass(frozen=True)
-class Slices:
-    """For each held-out event, which value of each slice it belongs to, and a number for its user."""
-
-    user: Ints
-    values: dict[str, Objects]
-
-
-def slices_of(replay: Replay, rows: Ints, start: float) -> Slices:
-    """Slices of the held-out events in `rows`: a user's activity before the event, and what the post is.
-
-    `start` is the start of the window: thresholds and author sizes are taken from before it.
-    """
-    events, posts = replay.events, replay.posts
-    place = {name: index for index, name in enumerate(posts.item)}
-    at = np.array([place.get(item, -1) for item in events.item[rows]], dtype=np.int64)
-    _, user = np.unique(events.user[rows].astype(str), return_inverse=True)
-    lang = _named(posts.lang, at, "und")
-    community = _named(posts.community, at, "none")
-    largest = {name for name, _ in Counter(community.tolist()).most_common(COMMUNITIES)}
-    community = np.array([name if name in largest else "other" for name in community], dtype=object)
-    author = _named(posts.author, at, None)
-    return Slices(
-        user,
-        {
-            "activity": _activity(replay, rows, start),
-            "lang": lang,
-            "community": community,
-            "author_size": _author_sizes(replay, author, start),
-        },
-    )
-
-
-def _named(column: Objects, at: Ints, missing: str | None) -> Objects:
-    out = np.empty(len(at), dtype=object)
-    out[:] = [missing if index < 0 or column[index] is None else column[index] for index in at.tolist()]
-    return out
-
-
-def _activity(replay: Replay, rows: Ints, start: float) -> Objects:
-    """`new`, `light` or `heavy` by the number of first actions before the event itself."""
-    events = replay.events
-    heldout = replay.heldout
-    before = Counter(events.user[heldout[events.t[heldout] < start]].tolist())
-    heavy = max(NEW_BELOW, float(np.quantile(list(before.values()), 1 - HEAVY_SHARE)) if before else 0.0)
-    seen: Counter[str] = Counter()
-    wanted, out = set(rows.tolist()), []
-    for row in heldout.tolist():
-        user = events.user[row]
-        if row in wanted:
-            out.append("new" if seen[user] < NEW_BELOW else "heavy" if seen[user] >= heavy else "light")
-        seen[user] += 1
-    return np.array(out, dtype=object)
-
-
-def _author_sizes(replay: Replay, author: Objects, start: float) -> Objects:
-    events, posts = replay.events, replay.posts
-    owner = dict(zip(posts.item, posts.author, strict=True))
-    early = events.positive & (events.t < start) & (events.user != ANONYMOUS)
-    reach = Counter(owner.get(item) for item in events.item[early])
-    out = np.empty(len(author), dtype=object)
-    out[:] = [
-        "unknown" if name is None else next(size for least, size in AUTHOR_SIZES if reach[name] >= least)
-        for name in author
-    ]
-    return out
-
-
 def metrics_of(
     ranked: Ranked,
     slices: Slices,
-    known_posts: int,
+    reach: Reach,
     window: str,
     resamples: int,
     seed: int,
@@ -134,15 +60,27 @@ def metrics_of(
         out[f"{window}/{name}_low"], out[f"{window}/{name}_high"] = interval(
             values, slices.user, resamples, seed
         )
-    out[f"{window}/coverage_at_10"] = len(ranked.tops) / max(known_posts, 1)
-    out[f"{window}/novelty_at_10"] = ranked.novelty
     out[f"{window}/rankable_share"] = float(np.isfinite(ranked.rank).mean())
+    out |= reach_metrics(ranked, reach, window, by_size=with_slices)
     if with_slices:
         for kind, labels in slices.values.items():
-            for value in sorted(set(labels.tolist())):
-                mean = per_event["ndcg_at_10"][labels == value].mean()
-                out[f"{window}/ndcg_at_10/{kind}/{metric_name(value)}"] = float(mean)
+            out |= _by_slice(f"{window}/ndcg_at_10", kind, labels, per_event["ndcg_at_10"], slices.user)
     return out
+
+
+def _by_slice(metric: str, kind: str, labels: Objects, values: Floats, user: Ints) -> dict[str, float]:
+    """The mean in each slice, and the gap between the best and the worst of the slices with enough users.
+
+    The gap is left out where fewer than two slices have enough.
+    """
+    means, large = {}, []
+    for value in sorted(set(labels.tolist())):
+        here = labels == value
+        means[f"{metric}/{kind}/{metric_name(value)}"] = mean = float(values[here].mean())
+        if len(np.unique(user[here])) >= GAP_USERS:
+            large.append(mean)
+    gap = {f"{metric}_gap/{kind}": max(large) - min(large)} if len(large) > 1 else {}
+    return means | gap
 
 
 def metric_name(value: str) -> str:

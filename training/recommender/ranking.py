@@ -5,12 +5,12 @@ model that says the same of everything gains nothing. A post not yet known at th
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from training.recommender.arrays import Ints
+from training.recommender.arrays import ABSENT, Ints
 from training.recommender.blas import one_blas_thread
 from training.recommender.data import Floats
 from training.recommender.replay import Refresh, Replay
@@ -25,18 +25,32 @@ _CELLS = 8_000_000
 
 
 @dataclass
+class Feed:
+    """What there was at the refresh before each event; the same for all models of one walk. Columns are [events].
+
+    `names` are posts by code, in order of appearance: those known before an event are the first `known`. Bits are the
+    self-information of posts, -log2 of the share of users who acted on one so far (each count plus one): of the post
+    acted on (NaN where it was not known), and the mean over all posts known.
+    """
+
+    names: list[str | None]
+    known: Ints
+    acted_bits: Floats
+    mean_bits: Floats
+
+
+@dataclass
 class Ranked:
-    """Ranks of one model: 0 is best, inf where the post was not known. `tops`: how often a post was in a top 10."""
+    """One model's answers. `rank` [events]: 0 is best, inf where the post was not known.
+
+    `top` [events, TOP]: codes of the list shown, best first, -1 where there was nothing left to show.
+    `bits` [events]: mean self-information of the list.
+    """
 
     rank: Floats
-    tops: dict[str, int] = field(default_factory=dict)
-    novelty_bits: float = 0.0
-    lists: int = 0
-
-    @property
-    def novelty(self) -> float:
-        """Mean self-information of recommended posts, bits: -log2 of the share of users who acted on it so far."""
-        return self.novelty_bits / max(self.lists, 1)
+    top: Ints
+    bits: Floats
+    feed: Feed
 
 
 def rank_events(
@@ -44,20 +58,28 @@ def rank_events(
 ) -> dict[str, Ranked]:
     """Rank every held-out event in `rows` by every scorer, in one walk through time.
 
-    Without `lists` the top tens are not kept (no coverage, no novelty): faster where only ranks matter.
+    Without `lists` the top tens are not kept (all -1): faster where only ranks matter.
     """
     at = {int(row): index for index, row in enumerate(rows)}
-    out = {name: Ranked(np.full(len(rows), np.inf)) for name in scorers}
+    n = len(rows)
+    feed = Feed([], np.zeros(n, dtype=np.int64), np.full(n, np.nan), np.zeros(n))
+    out = {
+        name: Ranked(np.full(n, np.inf), np.full((n, TOP), ABSENT, dtype=np.int64), np.zeros(n), feed)
+        for name in scorers
+    }
     with one_blas_thread():
         for refresh in replay.refreshes(rows, refresh_s):
+            bits = _self_information(refresh.view)
+            feed.names = refresh.view.state.items.names
             for users, codes, row_of in _user_chunks(replay, refresh):
                 where = np.array([at[int(row)] for row in row_of])
+                _describe(feed, bits, codes, where)
                 forbidden = refresh.view.forbidden(users)
                 for name, scorer in scorers.items():
                     scores = np.where(forbidden, -np.inf, scorer(refresh.view, users))
                     _enter(out[name], scores, codes, where)
                     if lists:
-                        _keep_lists(out[name], refresh.view, scores)
+                        _keep_lists(out[name], bits, scores, codes, where)
     return out
 
 
@@ -80,21 +102,30 @@ def _enter(ranked: Ranked, scores: Scores, codes: Ints, where: Ints) -> None:
             ranked.rank[index] = (row > own).sum() + ((row == own).sum() - 1) / 2
 
 
-def _keep_lists(ranked: Ranked, view: FeedView, scores: Scores) -> None:
-    k = min(TOP, view.n_items)
+def _self_information(view: FeedView) -> Floats:
+    """[n_items] bits: -log2 of the share of users who acted on a post so far."""
+    return np.asarray(-np.log2(np.minimum((view.item_users + 1) / (len(view.state.users) + 1), 1.0)))
+
+
+def _describe(feed: Feed, bits: Floats, codes: Ints, where: Ints) -> None:
+    feed.known[where] = len(bits)
+    if len(bits):
+        feed.mean_bits[where] = bits.mean()
+        feed.acted_bits[where] = np.where(codes[:, 1] >= 0, bits[codes[:, 1]], np.nan)
+
+
+def _keep_lists(ranked: Ranked, bits: Floats, scores: Scores, codes: Ints, where: Ints) -> None:
+    k = min(TOP, len(bits))
     if k == 0:
         return
     top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    allowed = np.take_along_axis(scores, top, axis=1) > -np.inf
-    share = (view.item_users[top] + 1) / (len(view.state.users) + 1)
-    bits = np.where(allowed, -np.log2(np.minimum(share, 1.0)), 0.0).sum(axis=1) / np.maximum(
-        allowed.sum(axis=1), 1
-    )
-    ranked.novelty_bits += float(bits.sum())
-    ranked.lists += len(scores)
-    names = view.state.items.names
-    for item, count in zip(*np.unique(top[allowed], return_counts=True), strict=True):
-        ranked.tops[str(names[item])] = ranked.tops.get(str(names[item]), 0) + int(count)
+    values = np.take_along_axis(scores, top, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    top, values = np.take_along_axis(top, order, axis=1), np.take_along_axis(values, order, axis=1)
+    allowed = values > -np.inf
+    mean = np.where(allowed, bits[top], 0.0).sum(axis=1) / np.maximum(allowed.sum(axis=1), 1)
+    ranked.top[where, :k] = np.where(allowed, top, ABSENT)[codes[:, 0]]
+    ranked.bits[where] = mean[codes[:, 0]]
 
 
 def ndcg(rank: Floats, k: int) -> Floats:

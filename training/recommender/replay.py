@@ -21,6 +21,7 @@ from training.recommender.data import (
     RecommenderTables,
     read_events,
     read_posts,
+    read_profiles,
 )
 from training.recommender.state import FeedState
 from training.recommender.view import FeedView
@@ -42,6 +43,7 @@ class Replay:
         """Raises UserError for a missing column, NotEnoughDataError for no interactions."""
         self.events: EventLog = read_events(tables.interactions)
         self.posts: PostLog = read_posts(tables.posts)
+        self.profiles = read_profiles(tables.users)
 
     @cached_property
     def heldout(self) -> Ints:

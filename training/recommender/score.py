@@ -7,10 +7,11 @@ import pyarrow as pa
 
 from training.bundle import Bundle, BundleError
 from training.recommender.data import RecommenderTables
-from training.recommender.evaluate import slices_of
 from training.recommender.models.registry import read_model
-from training.recommender.ranking import mrr, ndcg, rank_events, recall
+from training.recommender.ranking import Ranked, mrr, ndcg, rank_events, recall
+from training.recommender.reach import exposure_by_size
 from training.recommender.replay import Replay
+from training.recommender.slices import Slices, slices_of
 
 
 def score_bundle(
@@ -18,9 +19,13 @@ def score_bundle(
 ) -> pa.Table:
     """One row per held-out event of the half-open `window`, in time order.
 
-    Columns: user_id, item_id, occurred_at, ndcg_at_10, recall_at_10, mrr, and the slices activity, lang, community,
-    author_size. A held-out event is a user's first positive one on a post of somebody else, ranked among all posts
-    known at the refresh before it. Equal tables and windows give equal rows in equal order: two bundles pair up by row.
+    Columns: user_id, item_id, occurred_at, ndcg_at_10, recall_at_10, mrr; the slices of `SLICES`; of the list shown,
+    `recommended` and `recommended_authors` (best first, null where not known) and `exposure_SIZE`, the share of its
+    exposure for each of SIZES; `known_posts` and `known_authors`, how many there were to show.
+
+    A held-out event is a user's first positive one on a post of somebody else, ranked among all posts known
+    at the refresh before it. Equal tables and windows give equal rows in equal order: two bundles pair up by
+    row.
 
     Raises BundleError when the window begins before `bundle.trained_until` or the bundle is no recommender, ValueError
     for a window without a time zone or that ends before it begins, UserError for a missing column.
@@ -38,8 +43,8 @@ def score_bundle(
     model = read_model(bundle)
     replay = Replay(tables)
     rows = replay.rows_in(start.timestamp(), end.timestamp())
-    rank = rank_events(replay, rows, refresh_s, {"model": model.score})["model"].rank
-    events = replay.events
+    ranked = rank_events(replay, rows, refresh_s, {"model": model.score})["model"]
+    rank, events = ranked.rank, replay.events
     columns: dict[str, pa.Array] = {
         "user_id": pa.array(events.user[rows], pa.string()),
         "item_id": pa.array(events.item[rows], pa.string()),
@@ -52,4 +57,21 @@ def score_bundle(
     }
     slices = slices_of(replay, rows, start.astimezone(UTC).timestamp())
     columns |= {name: pa.array(values, pa.string()) for name, values in slices.values.items()}
-    return pa.table(columns)
+    return pa.table(columns | _shown(ranked, slices))
+
+
+def _shown(ranked: Ranked, slices: Slices) -> dict[str, pa.Array]:
+    """The columns about lists and catalogue."""
+    names = ranked.feed.names
+    owners = [slices.authors.owner.get(str(name)) for name in names]
+    lists = [[code for code in row if code >= 0] for row in ranked.top.tolist()]
+    first = {owner: code for code, owner in reversed([*enumerate(owners)]) if owner is not None}
+    so_far = np.r_[0, np.cumsum(np.bincount([*first.values()], minlength=len(names)))]
+    kind = pa.list_(pa.string())
+    return {
+        "recommended": pa.array([[names[code] for code in row] for row in lists], kind),
+        "recommended_authors": pa.array([[owners[code] for code in row] for row in lists], kind),
+        "known_posts": pa.array(ranked.feed.known),
+        "known_authors": pa.array(so_far[ranked.feed.known]),
+        **{f"exposure_{size}": pa.array(share) for size, share in exposure_by_size(ranked, slices).items()},
+    }

@@ -8,18 +8,22 @@ import numpy as np
 
 from training.recommender.config import RecommenderConfig
 from training.recommender.data import RecommenderTables
-from training.recommender.evaluate import Difference, Slices, choose, metrics_of, paired, slices_of
+from training.recommender.evaluate import Difference, choose, metrics_of, paired
 from training.recommender.export import export, read_state, write_state
 from training.recommender.fit import Fitted, Trainer, fit_all
 from training.recommender.ranking import TOP, Ranked, ndcg, rank_events
+from training.recommender.reach import Reach, reach_of
 from training.recommender.replay import Replay
 from training.recommender.report import (
     comparison,
+    exposure_by_author_size,
+    lorenz_curves,
     loss_curves,
     metric_by_model,
     metric_by_slice,
     weights_figure,
 )
+from training.recommender.slices import Slices, slices_of
 from training.recommender.split import Split, sample, split_in_time
 from training.result import Candidate, Progress, TrainingOutcome
 
@@ -57,8 +61,12 @@ def train(
     tested = rank_events(
         replay, test, config.split.refresh_s, {name: entry.model.score for name, entry in fitted.items()}
     )
-    metrics, gaps = _measure(replay, split, trainer, ranked, test, tested)
-    candidates = _hand_over(tables, config, split, out_dir, fitted, metrics, gaps, best, notes, lineage or {})
+    late, now = slices_of(replay, validation, split.cut), slices_of(replay, test, split.test)
+    reaches = {name: reach_of(entry, now) for name, entry in tested.items()}
+    metrics, gaps = _measure(trainer, ranked, late, tested, now, reaches)
+    candidates = _hand_over(
+        tables, config, split, out_dir, fitted, metrics, gaps, reaches, best, notes, lineage or {}
+    )
     order = list(fitted)
     baselines = sorted(order[: order.index(best)], key=lambda name: -metrics[name]["test/ndcg_at_10"])
     return TrainingOutcome(
@@ -73,25 +81,21 @@ def _choose(replay: Replay, trainer: Trainer, ranked: dict[str, Ranked]) -> str:
 
 
 def _measure(
-    replay: Replay,
-    split: Split,
     trainer: Trainer,
     validated: dict[str, Ranked],
-    test: Any,
+    late: Slices,
     tested: dict[str, Ranked],
+    now: Slices,
+    reaches: dict[str, Reach],
 ) -> tuple[Metrics, dict[str, Difference]]:
     """All metrics by model, and each model's paired difference to popularity on the test window."""
     resamples, seed = trainer.config.split.bootstrap, trainer.config.seed
-    late = slices_of(replay, trainer.validation, split.cut)
-    now: Slices = slices_of(replay, test, split.test)
-    known = {when: _known(replay, when) for when in (split.test, split.end)}
     metrics, gaps = {}, {}
     floor = ndcg(tested["popularity"].rank, TOP)
     for name in tested:
-        metrics[name] = metrics_of(
-            validated[name], late, known[split.test], "validation", resamples, seed, False
-        )
-        metrics[name] |= metrics_of(tested[name], now, known[split.end], "test", resamples, seed, True)
+        before = validated[name]
+        metrics[name] = metrics_of(before, late, reach_of(before, late), "validation", resamples, seed, False)
+        metrics[name] |= metrics_of(tested[name], now, reaches[name], "test", resamples, seed, True)
         gaps[name] = paired(ndcg(tested[name].rank, TOP), floor, now.user, resamples, seed)
         metrics[name] |= {
             "test/ndcg_at_10_minus_popularity": gaps[name].mean,
@@ -99,12 +103,6 @@ def _measure(
             "test/ndcg_at_10_minus_popularity_high": gaps[name].high,
         }
     return metrics, gaps
-
-
-def _known(replay: Replay, when: float) -> int:
-    """How many posts existed before `when`."""
-    posts, events = replay.posts, replay.events
-    return len(set(posts.item[posts.t < when].tolist()) | set(events.item[events.t < when].tolist()))
 
 
 def _hand_over(
@@ -115,6 +113,7 @@ def _hand_over(
     fitted: dict[str, Fitted],
     metrics: Metrics,
     gaps: dict[str, Difference],
+    reaches: dict[str, Reach],
     best: str,
     notes: list[str],
     lineage: dict[str, Any],
@@ -133,7 +132,7 @@ def _hand_over(
                 metrics=metrics[name],
                 bundle=export(out_dir / name, entry.model, state, known, split.window[0], lineage),
                 curves=entry.curves,
-                plots=_plots(name, entry, metrics),
+                plots=_plots(name, entry, metrics, reaches),
                 texts={"comparison.md": table},
                 seconds=entry.seconds,
             )
@@ -143,10 +142,12 @@ def _hand_over(
         shutil.rmtree(state, ignore_errors=True)
 
 
-def _plots(name: str, entry: Fitted, metrics: Metrics) -> dict[str, "Figure"]:
+def _plots(name: str, entry: Fitted, metrics: Metrics, reaches: dict[str, Reach]) -> dict[str, "Figure"]:
     plots = {
         "ndcg_by_model.png": metric_by_model(metrics, "test/ndcg_at_10"),
         "ndcg_by_slice.png": metric_by_slice(name, metrics[name], "test/ndcg_at_10"),
+        "exposure_lorenz.png": lorenz_curves(reaches, name),
+        "exposure_by_author_size.png": exposure_by_author_size(reaches, name),
     }
     if entry.curves:
         plots["loss.png"] = loss_curves(name, entry.curves)

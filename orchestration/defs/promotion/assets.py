@@ -29,7 +29,9 @@ POINTS = {
     "3_better": Point(
         (3,), "Better than the champion and the cheap baselines on the same held-out window, now."
     ),
-    "4_slices": Point((4,), "No group of users or texts loses more than the policy's margin."),
+    "4_slices": Point(
+        (4,), "No group of users or texts loses more than the policy's margin; small authors are still shown."
+    ),
     "5_drift": Point(
         (5,), "The training window still resembles the latest one; answers resemble the champion's."
     ),

@@ -14,6 +14,7 @@ from training.recommender.models.base import removed
 from training.recommender.models.registry import READERS, read_model
 from training.recommender.score import score_bundle
 from training.recommender.served import ServedRecommender
+from training.recommender.slices import SIZES, SLICES
 from training.recommender.state import ContextEvent, FeedState
 from training.recommender.train import train
 from training.recommender.view import FeedView
@@ -56,8 +57,35 @@ def test_the_metrics_are_those_of_the_bundle_scored_again(outcome, scored, name)
     assert metrics["test/novelty_at_10"] > 0
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_the_metrics_of_reach_are_those_of_the_bundle_scored_again(outcome, scored, name):
+    metrics, table = outcome.candidate(name).metrics, scored[name]
+    lists = table["recommended"].to_pylist()
+    catalogue = max(table["known_posts"].to_pylist())
+    assert len({post for shown in lists for post in shown}) / catalogue == pytest.approx(
+        metrics["test/coverage_at_10"]
+    )
+    for size in SIZES:
+        key = f"test/exposure_at_10/author_size/{size}"
+        share = np.mean(table[f"exposure_{size}"].to_numpy())
+        assert share == pytest.approx(metrics.get(key, 0.0))
+    assert 0 < metrics["test/gini_authors_at_10"] < metrics["test/gini_posts_at_10"] < 1
+
+
+def test_every_candidate_has_metrics_of_the_same_names(outcome):
+    names = [set(candidate.metrics) for candidate in outcome.candidates]
+    assert all(found == names[0] for found in names)
+    assert {
+        "test/popularity_lift_at_10",
+        "test/exposure_parity_ratio_at_10",
+        "test/ndcg_at_10_gap/lang",
+    } <= names[0]
+    plots = {"exposure_lorenz.png", "exposure_by_author_size.png"}
+    assert all(plots <= set(candidate.plots) for candidate in outcome.candidates)
+
+
 def test_score_tables_of_two_bundles_pair_up_row_by_row(scored, outcome):
-    keys = ["user_id", "item_id", "occurred_at", "activity", "lang", "community", "author_size"]
+    keys = ["user_id", "item_id", "occurred_at", "known_posts", "known_authors", *SLICES]
     first = scored["popularity"].select(keys)
     assert first.num_rows > 50
     assert all(table.select(keys).equals(first) for table in scored.values())

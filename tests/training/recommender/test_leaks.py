@@ -5,12 +5,12 @@ import pyarrow as pa
 import pytest
 
 from tests.training.recommender.worlds import HOUR, replaced, small_config
-from training.recommender.evaluate import slices_of
 from training.recommender.fit import Trainer, fit_all
 from training.recommender.models.popularity import Popularity
 from training.recommender.models.registry import read_model
 from training.recommender.ranking import rank_events
 from training.recommender.replay import Replay
+from training.recommender.slices import slices_of
 from training.recommender.split import split_in_time
 
 

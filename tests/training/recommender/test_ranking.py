@@ -68,17 +68,30 @@ def test_metrics_of_ranks_by_hand():
     np.testing.assert_allclose(mrr(rank), [1, 1 / 2, 1 / 3.5, 1 / 10, 1 / 11, 0])
 
 
-def test_coverage_counts_the_posts_shown_and_novelty_the_bits_of_the_rare(replay):
-    ranked = rank_events(
-        replay, replay.rows_in(*(replay.events.t[-1] + np.array([-60, 60]))), HOUR, {"m": scorer({})}
-    )
-    found = ranked["m"]
+def test_a_list_is_what_is_shown_best_first_with_its_bits_and_what_there_was_to_show(replay):
+    found = rank_events(
+        replay,
+        replay.rows_in(*(replay.events.t[-1] + np.array([-60, 60]))),
+        HOUR,
+        {"m": scorer({"c": 2, "mine": 1})},
+    )["m"]
+    names = [found.feed.names[code] for code in found.top[0] if code >= 0]
     # Everything fits into v's ten. One of one user acted on a, d, late and mine: no bits; the others are of nobody.
-    assert set(found.tops) == {*"abcde", "mine", "late"}
-    assert found.novelty == pytest.approx(3 * -np.log2(1 / 2) / 7)
+    assert names[:2] == ["c", "mine"]
+    assert sorted(names) == sorted([*"abcde", "mine", "late"])
+    assert found.feed.known.tolist() == [7]
+    assert found.bits == pytest.approx(3 * -np.log2(1 / 2) / 7)
+    assert found.feed.mean_bits == pytest.approx(found.bits)
+    assert found.feed.acted_bits.tolist() == [0.0]
 
 
-def test_a_list_only_run_keeps_no_lists(replay):
+def test_what_must_not_be_recommended_is_in_no_list(replay):
+    found = rank_events(replay, replay.heldout, HOUR, {"m": scorer({})})["m"]
+    # For u at the refresh before `d`: a is acted on, b hidden, mine is u's own.
+    assert sorted(found.feed.names[code] for code in found.top[1] if code >= 0) == ["c", "d", "e"]
+    assert (found.top[0] == -1).all()
+
+
+def test_a_run_for_ranks_alone_keeps_no_lists(replay):
     found = rank_events(replay, replay.heldout, HOUR, {"m": scorer({})}, lists=False)["m"]
-    assert found.lists == 0
-    assert not found.tops
+    assert (found.top == -1).all()

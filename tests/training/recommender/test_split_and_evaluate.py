@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,8 +7,10 @@ from hypothesis import strategies as st
 from tests.training.recommender.worlds import DAY, HOUR, START, tables
 from training.errors import NotEnoughDataError
 from training.recommender.config import SplitConfig
-from training.recommender.evaluate import bootstrap_means, choose, interval, metric_name, paired, slices_of
+from training.recommender.data import RecommenderTables
+from training.recommender.evaluate import bootstrap_means, choose, interval, metric_name, paired
 from training.recommender.replay import Replay
+from training.recommender.slices import slices_of
 from training.recommender.split import sample, split_in_time
 
 POSTS = [{"post_id": f"p{n}", "author": f"a{n}", "lang": "en", "community": "c"} for n in range(30)]
@@ -98,20 +101,26 @@ def test_slices_say_how_active_a_user_was_before_the_event_and_what_the_post_is(
     events = [(HOUR * (n + 1), "busy", f"p{n}", "like") for n in range(8)]
     events += [(HOUR * 2 + n, "calm", f"p{n}", "like") for n in range(2)]
     events += [(DAY, "busy", "p9", "like"), (DAY, "calm", "p9", "like"), (DAY, "busy", "stray", "like")]
-    replay = Replay(tables(events, POSTS))
+    made = tables(events, POSTS)
+    people = pa.table({"user_id": ["busy"], "region": ["CN"], "language": ["zh"]})
+    replay = Replay(RecommenderTables(made.interactions, made.posts, people))
     rows = replay.rows_in(START + DAY, START + 2 * DAY)
     found = slices_of(replay, rows, START + DAY)
+    kinds = ("activity", "lang", "author_size", "user_region", "user_language")
     by_event = dict(
         zip(
             zip(replay.events.user[rows], replay.events.item[rows], strict=True),
-            zip(*(found.values[kind] for kind in ("activity", "lang", "author_size")), strict=True),
+            zip(
+                *(found.values[kind] for kind in kinds),
+                strict=True,
+            ),
             strict=True,
         )
     )
     assert by_event == {
-        ("busy", "p9"): ("heavy", "en", "small"),
-        ("calm", "p9"): ("new", "en", "small"),
-        ("busy", "stray"): ("heavy", "und", "unknown"),
+        ("busy", "p9"): ("heavy", "en", "small", "CN", "zh"),
+        ("calm", "p9"): ("new", "en", "small", "unknown", "unknown"),
+        ("busy", "stray"): ("heavy", "und", "unknown", "CN", "zh"),
     }
 
 
