@@ -25,7 +25,15 @@ _LIMITS = {
     ),
 }
 _MAIN = {
-    "recommender": ("ndcg_at_10", "recall_at_10", "mrr", "coverage_at_10", "novelty_at_10"),
+    "recommender": (
+        *("ndcg_at_10", "recall_at_10", "mrr", "coverage_at_10", "novelty_at_10"),
+        *(
+            "gini_posts_at_10",
+            "gini_authors_at_10",
+            "popularity_lift_at_10",
+            "exposure_treatment_ratio_at_10",
+        ),
+    ),
     "generator": ("bits_per_byte",),
 }
 

@@ -38,9 +38,14 @@ def reach(evidence: Evidence, policy: Policy) -> Iterator[Check]:
     if problem:
         yield Check(4, _WHAT, "hold", problem)
         return
+    yield _spread(part, "gini_posts", wanted)
+    if part.n_authors == 0:
+        yield Check(
+            4, "reach of authors", "skipped", "No author of the posts is known, so none can be judged."
+        )
+        return
+    yield _spread(part, "gini_authors", wanted)
     yield _small_authors(part, wanted)
-    for name in GINIS:
-        yield _spread(part, name, wanted)
 
 
 def _basis(part: ReachEvidence, scored: Comparison | None, wanted: ReachPolicy) -> str | None:

@@ -158,6 +158,8 @@ CASES = [
     ("a measure of reach is left out", change("reach.measures", reach().measures[:2]), "hold", "lacks gini_authors"),
     ("reach has no measures", change("reach.measures", ()), "hold", "lacks exposure_small"),
     ("a measure of reach is not a number", reach_with("gini_posts", low=math.nan), "hold", "not a finite number"),
+    ("nobody knows who wrote the posts", lambda e: reach_with("exposure_small", low=-0.9)(
+        change("reach.n_authors", 0)(e)), "promote", None),
     ("no reach", change("reach", None), "hold", "reach is missing"),
     ("reach on too few users", change("reach.n_units", 49), "hold", "rests on 49 users; 50 are needed"),
     ("reach against another bundle", change("reach.champion_digest", "older"), "hold", "not the champion"),
