@@ -67,10 +67,11 @@ class EventLog:
 
 @dataclass(frozen=True)
 class PostLog:
-    """Root posts (items) by time of creation. Missing authors, languages, communities are None; topics are tuples,
+    """Root posts (items) by time of creation; `deleted` is when they were taken down, infinite where they stand. Missing authors, languages, communities are None; topics are tuples,
     `terms` the term numbers of the text (see `terms.hashed_terms`)."""
 
     t: Floats
+    deleted: Floats
     item: Objects
     author: Objects
     lang: Objects
@@ -152,6 +153,7 @@ def read_posts(posts: pa.Table) -> PostLog:
     terms = np.fromiter(np.split(lists.flatten().to_numpy(), ends[:-1]), dtype=object, count=table.num_rows)
     return PostLog(
         t=seconds(table["created_at"]),
+        deleted=_deletions(table),
         item=_objects(table["post_id"]),
         author=_objects(table["author_id"]),
         lang=_objects(table["lang"]),
@@ -168,6 +170,21 @@ def read_profiles(users: pa.Table) -> dict[str, tuple[str | None, str | None]]:
         users[name].to_pylist() if name in users.column_names else nothing for name in ("region", "language")
     )
     return dict(zip(users["user_id"].to_pylist(), zip(region, language, strict=True), strict=True))
+
+
+def _deletions(posts: pa.Table) -> Floats:
+    """Tables made before posts could be deleted lack the column."""
+    if "deleted_at" not in posts.column_names:
+        return np.full(posts.num_rows, np.inf)
+    return np.nan_to_num(seconds(posts["deleted_at"]), nan=np.inf)
+
+
+def read_languages(users: pa.Table) -> dict[str, str]:
+    """User -> language that the profile states; users without one, and tables without the column, are left out."""
+    if "stated_language" not in users.column_names:
+        return {}
+    stated = users.filter(pc.is_valid(users["stated_language"]))
+    return dict(zip(stated["user_id"].to_pylist(), stated["stated_language"].to_pylist(), strict=True))
 
 
 def read_roots(posts: pa.Table) -> dict[str, str]:

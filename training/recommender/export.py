@@ -76,12 +76,16 @@ def _columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
 
 
 def read_state(folder: Path) -> FeedState:
-    """The state of a folder that holds `interactions.parquet` and `posts.parquet`: a bundle's, or a published one.
+    """The state of a folder that holds `interactions.parquet` and `posts.parquet`: a bundle's, or a published one, which
+    has `users.parquet` too.
 
     Raises OSError for a missing file, UserError for a missing column, NotEnoughDataError for no interactions.
     """
+    profiles = folder / "users.parquet"
     return FeedState.from_tables(
-        pq.read_table(folder / "interactions.parquet"), pq.read_table(folder / "posts.parquet")
+        pq.read_table(folder / "interactions.parquet"),
+        pq.read_table(folder / "posts.parquet"),
+        users=pq.read_table(profiles) if profiles.exists() else None,
     )
 
 

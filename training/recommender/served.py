@@ -1,7 +1,8 @@
-"""A recommender in service: posts for one user, best first, and why.
+"""A recommender in service: posts for one user, and why.
 
-What depends on posts alone is computed once a refresh, on a thread of its own; a request encodes one history and adds
-it up. The user's own events count at once, because histories are read live from the state.
+A request passes named stages: hydration (`Query`), filters, scoring, selection, exploration, reasons. What depends on
+posts alone is computed once a refresh, on a thread of its own; a request encodes one history and adds it up. The user's
+own events count at once, because histories are read live from the state.
 """
 
 import threading
@@ -10,37 +11,40 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
-
 from training.bundle import Bundle
 from training.recommender.arrays import Ints
+from training.recommender.feed.exploration import Slate, explore
+from training.recommender.feed.filters import allowed
+from training.recommender.feed.query import Query
+from training.recommender.feed.reasons import POPULARITY, reasons
+from training.recommender.feed.selection import best_first, diversify
+from training.recommender.feed.settings import PLAIN, FeedSettings
 from training.recommender.models.base import Recommender, Scores
 from training.recommender.models.registry import read_model
 from training.recommender.state import ContextEvent, FeedState
-from training.recommender.view import FeedView, UserBatch
+from training.recommender.view import FeedView
 
-FALLBACK = "popularity"
-"""Name of what answers a user of whom nothing is known: the model's own ranking by popularity and freshness."""
-REASONS = 3
-LOOK_BACK = 10
-"""Latest events of the history that are tried as reasons."""
 REFRESH_S = 60.0
+_COMMUNITY, _AUTHOR = 2, 0
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """One post. Reasons name the posts whose removal from the history lowers the score most: `content:<post_id>` where
-    that is mostly for what they say, who wrote them and where, `history:<post_id>` else; or `popularity` where no
-    such post weighs anything."""
+    """One post. `propensity`: probability that this answer showed it, at this place (see `feed.exploration`).
+
+    Reasons are as `feed.reasons` states them.
+    """
 
     post_id: str
     score: float
     reasons: list[str]
+    propensity: float
+    explored: bool
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Posts, best first, and the name of the fallback (None: the user's history was used)."""
+    """Posts in the order to show, and the name of the fallback (None: the user's history was used)."""
 
     items: list[Recommendation]
     fallback: str | None
@@ -49,17 +53,20 @@ class Ranking:
 class ServedRecommender:
     """A model with the view it answers from. Safe to call from several threads."""
 
-    def __init__(self, model: Recommender, refresh_s: float = REFRESH_S) -> None:
+    def __init__(
+        self, model: Recommender, settings: FeedSettings = PLAIN, refresh_s: float = REFRESH_S
+    ) -> None:
         self.model = model
+        self.settings = settings
         self.refresh_s = refresh_s
         self._view: FeedView | None = None
         self._built = 0.0
         self._building = threading.Lock()
 
     @classmethod
-    def load(cls, bundle: Bundle, refresh_s: float = REFRESH_S) -> Self:
+    def load(cls, bundle: Bundle, settings: FeedSettings = PLAIN, refresh_s: float = REFRESH_S) -> Self:
         """From a verified bundle. Raises BundleError when its parts do not fit together."""
-        return cls(read_model(bundle), refresh_s)
+        return cls(read_model(bundle), settings, refresh_s)
 
     def refresh(self, state: FeedState, now: float | None = None) -> None:
         """Build the view of `state` at `now` (by default the newest event it has seen) and answer from it."""
@@ -76,27 +83,39 @@ class ServedRecommender:
         k: int,
         context: Sequence[ContextEvent] = (),
         exclude_seen: bool = True,
+        plain: bool = False,
+        seed: int = 0,
     ) -> Ranking:
-        """The `k` best posts for a user: fewer where the feed has fewer, none from an empty feed.
+        """The `k` posts to show a user: fewer where the feed has fewer, none from an empty feed.
 
-        `context` is what the user just did and the state has not seen; posts that nobody knows are passed over. Hidden
-        posts and the user's own are never recommended. Raises ValueError for k < 1 or an unknown action.
+        `context` is what the user just did and the state has not seen; posts that nobody knows are passed over. `plain`
+        gives the model's own order, whatever the settings. `seed` decides what is explored: equal requests over an
+        equal state are answered alike. Raises ValueError for k < 1 or an unknown action.
         """
         if k < 1:
             raise ValueError("k must be at least 1")
         view = self._current(state)
         users = view.users([user_id], [context])
-        scores = self.model.score(view, users)[0]
-        allowed = np.flatnonzero(~view.forbidden(users, exclude_seen)[0])
-        top = _best(view, scores, allowed, k)
-        personal = bool(users.known[0])
-        reasons = self._reasons(view, users, top) if personal else [[FALLBACK]] * len(top)
+        query = Query(view, users, k, exclude_seen, PLAIN if plain else self.settings)
+        candidates = allowed(query)
+        scores = self._scores(query)
+        slate = _select(query, scores, candidates, seed)
         names = view.state.items.names
         items = [
-            Recommendation(str(names[item]), float(scores[item]), why)
-            for item, why in zip(top.tolist(), reasons, strict=True)
+            Recommendation(str(names[item]), float(scores[item]), why, float(propensity), explored)
+            for item, why, propensity, explored in zip(
+                slate.items.tolist(),
+                reasons(self.model, query, slate),
+                slate.propensity.tolist(),
+                slate.explored.tolist(),
+                strict=True,
+            )
         ]
-        return Ranking(items, None if personal else FALLBACK)
+        return Ranking(items, None if query.personal else POPULARITY)
+
+    def _scores(self, query: Query) -> Scores:
+        """Scoring: [n_items], higher is better."""
+        return self.model.score(query.view, query.users)[0]
 
     def _current(self, state: FeedState) -> FeedView:
         view = self._view
@@ -114,28 +133,20 @@ class ServedRecommender:
         finally:
             self._building.release()
 
-    def _reasons(self, view: FeedView, users: UserBatch, top: Ints) -> list[list[str]]:
-        slots = np.flatnonzero(users.item[0] >= 0)[-LOOK_BACK:]
-        if len(top) == 0:
-            return []
-        falls = self.model.blame(view, users, top, slots)
-        kind = np.where(self.model.blame_content(view, users, top, slots) > falls / 2, "content", "history")
-        names = view.state.items.names
-        out = []
-        for row, kinds in zip(falls, kind, strict=True):
-            order = np.argsort(-row, kind="stable")[:REASONS]
-            # Rounding is no reason.
-            why = [f"{kinds[at]}:{names[users.item[0, slots[at]]]}" for at in order if row[at] > 1e-4]
-            out.append(why or [FALLBACK])
-        return out
 
-
-def _best(view: FeedView, scores: Scores, allowed: Ints, k: int) -> Ints:
-    """The `k` best of `allowed`, best first; equal scores by post id."""
-    values = scores[allowed]
-    if k < len(allowed):
-        keep = np.argpartition(-values, k - 1)[:k]
-        allowed, values = allowed[keep], values[keep]
-    names = np.array([str(view.state.items.names[item]) for item in allowed.tolist()], dtype=object)
-    order = sorted(range(len(allowed)), key=lambda at: (-float(values[at]), names[at]))
-    return allowed[np.array(order, dtype=np.int64)]
+def _select(query: Query, scores: Scores, candidates: Ints, seed: int) -> Slate:
+    """Selection and exploration: the slate of at most k of `candidates`."""
+    settings, content = query.settings, query.view.content
+    # Deep enough that selection finds other authors and topics, and every place its pool.
+    reach = query.k * (1 + settings.explore_depth)
+    head = best_first(scores, candidates, query.view.state.items.names, reach)
+    places = diversify(
+        content[head, _AUTHOR],
+        content[head, _COMMUNITY],
+        query.k,
+        settings.author_gap,
+        settings.topic_run,
+    )
+    below = head.copy()
+    below[places] = -1
+    return explore(head[places], below[below >= 0], settings.explore, settings.explore_depth, seed)

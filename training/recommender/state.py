@@ -22,6 +22,7 @@ from training.recommender.data import (
     Objects,
     PostLog,
     read_events,
+    read_languages,
     read_posts,
     read_roots,
 )
@@ -64,6 +65,7 @@ class FeedState:
         self.authors, self.langs = Codes(none=True), Codes(none=True)
         self.communities, self.topics = Codes(none=True), Codes(none=True)
         self.created = np.zeros(0)
+        self.deleted = np.zeros(0)
         self.content = np.zeros((0, 3 + TOPICS), dtype=np.int32)  # author, lang, community, topics
         self.terms: list[Terms] = []
         self.item_users = np.zeros(0, dtype=np.int64)
@@ -78,14 +80,19 @@ class FeedState:
         self.impressions = Rings(SHOWN, {"item": code})
         self.disliked = Rings(DISLIKED, {"item": code})
         self.acted: list[set[int]] = []
-        self.hidden: list[set[int]] = []
+        self.hidden: list[dict[int, float]] = []
+        """Items hidden or reported by a user, and how much (the weight of the strongest such action, positive)."""
+        self.stated_language: dict[str, str] = {}
+        """What the profiles of users say that they read."""
         self.clock = -np.inf
         self._roots: dict[str, str] = {}
         self.lock = threading.RLock()
 
     @classmethod
-    def from_tables(cls, interactions: pa.Table, posts: pa.Table, until: float | None = None) -> Self:
-        """State after all events and posts before `until` (seconds; None: all of them).
+    def from_tables(
+        cls, interactions: pa.Table, posts: pa.Table, until: float | None = None, users: pa.Table | None = None
+    ) -> Self:
+        """State after all events and posts before `until` (seconds; None: all of them), `users` for their languages.
 
         Raises UserError for a missing column, NotEnoughDataError for an empty table of interactions.
         """
@@ -95,6 +102,8 @@ class FeedState:
         state.add_posts(roots.rows(slice(0, int(np.searchsorted(roots.t, stop)))))
         state.extend(events.rows(slice(0, int(np.searchsorted(events.t, stop)))))
         state._roots = read_roots(posts)
+        if users is not None:
+            state.stated_language = read_languages(users)
         return state
 
     def add_posts(self, posts: PostLog) -> None:
@@ -103,6 +112,7 @@ class FeedState:
             codes = self.items.add(posts.item)
             self._reserve_items()
             self.created[codes] = np.minimum(self.created[codes], posts.t)
+            self.deleted[codes] = posts.deleted
             self.content[codes, 0] = self.authors.add(posts.author)
             self.content[codes, 1] = self.langs.add(posts.lang)
             self.content[codes, 2] = self.communities.add(posts.community)
@@ -161,6 +171,7 @@ class FeedState:
     def _reserve_items(self) -> None:
         rows = len(self.items)
         self.created = grown(self.created, rows, np.inf)
+        self.deleted = grown(self.deleted, rows, np.inf)
         self.content = grown(self.content, rows, 0)
         self.terms.extend([NO_TERMS] * (rows - len(self.terms)))
         self.item_users = grown(self.item_users, rows, 0)
@@ -174,7 +185,7 @@ class FeedState:
             part.reserve(rows)
         while len(self.acted) < rows:
             self.acted.append(set())
-            self.hidden.append(set())
+            self.hidden.append({})
 
     def _first_time(self, users: Ints, items: Ints, positive: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Which positive events are the first of their (user, item); every anonymous one is."""
@@ -212,5 +223,7 @@ class FeedState:
         self.impressions.push(users[shown], item=items[shown])
         against = events.negative & (users >= 0)
         self.disliked.push(users[against], item=items[against])
-        for user, item in zip(users[against].tolist(), items[against].tolist(), strict=True):
-            self.hidden[user].add(item)
+        for user, item, weight in zip(
+            users[against].tolist(), items[against].tolist(), events.weight[against].tolist(), strict=True
+        ):
+            self.hidden[user][item] = max(-weight, self.hidden[user].get(item, 0.0))

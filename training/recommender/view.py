@@ -38,7 +38,8 @@ class UserBatch:
     shown: Int32s
     disliked: Int32s
     acted: list[Ints]
-    hidden: list[Ints]
+    hidden: list[dict[int, float]]
+    """Items hidden or reported, and how much (a positive weight)."""
     _memo: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -72,6 +73,7 @@ class FeedView:
     now: float
     n_items: int
     created: Floats
+    deleted: Floats
     content: Int32s
     item_users: Ints
     log_popularity: Floats
@@ -91,6 +93,7 @@ class FeedView:
                 now=at,
                 n_items=n,
                 created=state.created[:n].copy(),
+                deleted=state.deleted[:n].copy(),
                 content=state.content[:n],
                 item_users=state.item_users[:n].copy(),
                 log_popularity=state.popularity.log(n, at),
@@ -121,7 +124,7 @@ class FeedView:
             shown = state.impressions.read(code)["item"]
             disliked = state.disliked.read(code)["item"]
             acted = [np.array([*state.acted[c]] if c >= 0 else [], dtype=np.int64) for c in code.tolist()]
-            hidden = [np.array([*state.hidden[c]] if c >= 0 else [], dtype=np.int64) for c in code.tolist()]
+            hidden = [dict(state.hidden[c]) if c >= 0 else {} for c in code.tolist()]
             n_acted = np.array([len(items) for items in acted], dtype=np.int64)
             own = state.authors.lookup(user_ids)
         own[own == 0] = ABSENT
@@ -138,7 +141,7 @@ class FeedView:
             shown=shown,
             disliked=np.where(disliked < self.n_items, disliked, ABSENT),
             acted=[items[items < self.n_items] for items in acted],
-            hidden=[items[items < self.n_items] for items in hidden],
+            hidden=[{i: weight for i, weight in items.items() if i < self.n_items} for items in hidden],
         )
 
     def _append(
@@ -148,7 +151,7 @@ class FeedView:
         past: dict[str, npt.NDArray],
         disliked: Int32s,
         acted: list[Ints],
-        hidden: list[Ints],
+        hidden: list[dict[int, float]],
         n_acted: Ints,
     ) -> None:
         """Put a request's own events at the end of one user's history; posts nobody knows are passed over."""
@@ -157,7 +160,7 @@ class FeedView:
             if item < 0 or item in acted[row]:
                 continue
             if means.negative:
-                hidden[row] = np.append(hidden[row], item)
+                hidden[row][item] = max(-means.weight, hidden[row].get(item, 0.0))
                 disliked[row] = np.append(disliked[row][1:], item)
             elif means.positive:
                 acted[row] = np.append(acted[row], item)
@@ -166,10 +169,11 @@ class FeedView:
                     past[name][row] = np.append(past[name][row][1:], value)
 
     def forbidden(self, users: UserBatch, seen: bool = True) -> npt.NDArray[np.bool_]:
-        """[users, n_items]: what must not be recommended: hidden, the user's own, and (`seen`) acted on before."""
+        """[users, n_items]: what must not be recommended: hidden, own, deleted by now, and (`seen`) acted on before."""
         out = self.content[:, 0][None, :] == users.own_author[:, None]
+        out |= (self.deleted <= self.now)[None, :]
         for row, items in enumerate(users.hidden):
-            out[row, items] = True
+            out[row, list(items)] = True
         for row, items in enumerate(users.acted if seen else ()):
             out[row, items] = True
         return out
