@@ -52,7 +52,7 @@ def create_app(settings: Settings, loaders: Loaders | None = None) -> FastAPI:
             {"name": "operations", "description": "Whether it works, what is loaded, how fast it is."},
         ],
     )
-    parts = Services.build(settings, loaders or trained())
+    parts = Services.build(settings, loaders or trained(settings.feed))
     app.state.services = parts
     app.add_middleware(RequestMiddleware, metrics=parts.metrics, max_body_bytes=settings.max_body_bytes)
     problems.install(app)

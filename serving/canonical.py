@@ -67,6 +67,12 @@ class Event(BaseModel):
     position: int | None = Field(None, ge=0, lt=2**31, description="Place in the list, from 0.")
     request_id: Identifier | None = Field(None, description="Of the recommendation that led to it.")
     model_version: Identifier | None = None
+    propensity: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Of the post in that recommendation: the probability that it was shown there.",
+    )
 
 
 class Feedback(BaseModel):

@@ -1,7 +1,8 @@
 """Golden requests: questions that a bundle brings along with the answers it gave when it was trained.
 
 Asked before a bundle goes into service; this also warms it. `golden.json` is a list of `{"request", "expect"}`:
-- recommender: a body of POST /v1/recommendations, expecting `post_ids`, best first, over the bundle's frozen `state/`;
+- recommender: a body of POST /v1/recommendations, expecting `post_ids`, best first, over the bundle's frozen `state/`,
+  asked `plain`, so that no setting of the feed has a part in the answer;
 - generator: a body of POST /v1/completions with temperature 0, expecting `text`.
 """
 
@@ -58,7 +59,7 @@ def _recommended(
     for entry in read(bundle):
         body = entry["request"]
         ranking = ranker.recommend(
-            body["user_id"], body.get("k", 20), _context(body), body.get("exclude_seen", True)
+            body["user_id"], body.get("k", 20), _context(body), body.get("exclude_seen", True), plain=True
         )
         yield entry["expect"], {"post_ids": [item.post_id for item in ranking.items]}
 

@@ -6,10 +6,12 @@ so that a server with only one kind of model does not pay for the other.
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from training.bundle import Bundle
+from training.recommender.feed.settings import PLAIN, FeedSettings
 
 
 @dataclass(frozen=True)
@@ -52,16 +54,18 @@ class GeneratorEngine(Protocol):
 
 @dataclass(frozen=True)
 class Recommendation:
-    """One post for a user, with the reasons in words."""
+    """One post for a user, with the reasons in words and the probability that this answer showed it at this place."""
 
     post_id: str
     score: float
     reasons: list[str]
+    propensity: float = 1.0
+    explored: bool = False
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Posts, best first, and the name of the fallback that ranked them (None: the model itself)."""
+    """Posts in the order to show, and the name of the fallback that ranked them (None: the model itself)."""
 
     items: list[Recommendation]
     fallback: str | None = None
@@ -90,9 +94,18 @@ class Ranker(Protocol):
     """A recommender over one state of the feed. Its method is called from several threads at once."""
 
     def recommend(
-        self, user_id: str, k: int, context: Sequence[ContextEvent] = (), exclude_seen: bool = True
+        self,
+        user_id: str,
+        k: int,
+        context: Sequence[ContextEvent] = (),
+        exclude_seen: bool = True,
+        plain: bool = False,
+        seed: int = 0,
     ) -> Ranking:
-        """The `k` best posts for a user; an unknown one is answered by a named fallback."""
+        """The `k` posts to show a user; an unknown one is answered by a named fallback.
+
+        `plain`: the model's own order, without the feed's settings. `seed` decides what is explored.
+        """
         ...
 
 
@@ -111,15 +124,15 @@ class Loaders:
     recommender: Callable[[Bundle], RecommenderEngine]
     generator: Callable[[Bundle], GeneratorEngine]
     state: Callable[[Path], State]
-    """From a folder that holds `interactions.parquet` and `posts.parquet`."""
+    """From a folder that holds `interactions.parquet`, `posts.parquet` and perhaps `users.parquet`."""
 
     def load(self, bundle: Bundle) -> RecommenderEngine | GeneratorEngine:
         """The engine of a verified bundle. Raises whatever the model's own loader raises."""
         return self.recommender(bundle) if bundle.kind == "recommender" else self.generator(bundle)
 
 
-def trained() -> Loaders:
-    """Loaders of the models that `training` writes."""
+def trained(feed: FeedSettings = PLAIN) -> Loaders:
+    """Loaders of the models that `training` writes; recommenders answer by the settings `feed`."""
     from serving import trained as real
 
-    return Loaders(real.load_recommender, real.load_generator, real.load_state)
+    return Loaders(partial(real.load_recommender, settings=feed), real.load_generator, real.load_state)

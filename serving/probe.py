@@ -129,9 +129,8 @@ def _ask(
 
 
 def _body(entry: dict[str, Any]) -> dict[str, Any]:
-    return (
-        {"model": "generator", **entry["request"]} if "prompt" in entry["request"] else dict(entry["request"])
-    )
+    request = entry["request"]
+    return {"model": "generator", **request} if "prompt" in request else {**request, "plain": True}
 
 
 def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:

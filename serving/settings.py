@@ -8,11 +8,20 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from training.recommender.feed.settings import FeedSettings
+
 
 class Settings(BaseSettings):
     """One object for the lake, the registry, the gate's stores and the server. Raises ValidationError on bad values."""
 
-    model_config = SettingsConfigDict(env_prefix="TIDEGATE_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TIDEGATE_",
+        env_file=".env",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        extra="ignore",
+        frozen=True,
+    )
 
     home: Path = Field(Path("var"), description="Folder that holds all state; delete it to start anew.")
     lake_catalog: str = Field(
@@ -43,6 +52,7 @@ class Settings(BaseSettings):
         30.0, gt=0, description="Age at which a journal segment is sealed for ingestion."
     )
     journal_seal_bytes: int = Field(8 << 20, gt=0, description="Size at which a journal segment is sealed.")
+    feed: FeedSettings = Field(FeedSettings(), description="The feed, `TIDEGATE_FEED_*`: see `FeedSettings`.")
     log_format: Literal["console", "json"] = Field(
         "console", description="Structured logs for people or machines."
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from serving.models import ContextEvent, Ranker, Ranking, Recommendation, Sampling, TextRun
 from training.bundle import Bundle
+from training.recommender.feed.settings import FeedSettings
 
 if TYPE_CHECKING:
     from training.generator.sample import TextGenerator
@@ -17,14 +18,15 @@ if TYPE_CHECKING:
 class TrainedRecommender:
     """A recommender's model, ready to be put on any state."""
 
-    def __init__(self, model: "Recommender") -> None:
+    def __init__(self, model: "Recommender", settings: FeedSettings) -> None:
         self._model = model
+        self._settings = settings
 
     def on(self, state: "FeedState") -> Ranker:
         """Answer from `state`; builds the view of its posts now."""
         from training.recommender.served import ServedRecommender
 
-        served = ServedRecommender(self._model)
+        served = ServedRecommender(self._model, self._settings)
         served.refresh(state)
         return _Ranker(served, state)
 
@@ -34,21 +36,30 @@ class _Ranker:
         self._served, self._state = served, state
 
     def recommend(
-        self, user_id: str, k: int, context: Sequence[ContextEvent] = (), exclude_seen: bool = True
+        self,
+        user_id: str,
+        k: int,
+        context: Sequence[ContextEvent] = (),
+        exclude_seen: bool = True,
+        plain: bool = False,
+        seed: int = 0,
     ) -> Ranking:
         from training.recommender import state
 
         brought = [state.ContextEvent(event.post_id, event.action, event.t) for event in context]
-        found = self._served.recommend(self._state, user_id, k, brought, exclude_seen)
-        items = [Recommendation(item.post_id, item.score, item.reasons) for item in found.items]
+        found = self._served.recommend(self._state, user_id, k, brought, exclude_seen, plain, seed)
+        items = [
+            Recommendation(item.post_id, item.score, item.reasons, item.propensity, item.explored)
+            for item in found.items
+        ]
         return Ranking(items, found.fallback)
 
 
-def load_recommender(bundle: Bundle) -> TrainedRecommender:
-    """The recommender of a verified bundle. Raises BundleError when its parts do not fit together."""
+def load_recommender(bundle: Bundle, settings: FeedSettings) -> TrainedRecommender:
+    """The recommender of a verified bundle, answering by `settings`. Raises BundleError when it does not fit."""
     from training.recommender.models.registry import read_model
 
-    return TrainedRecommender(read_model(bundle))
+    return TrainedRecommender(read_model(bundle), settings)
 
 
 def load_state(folder: Path) -> "FeedState":

@@ -12,6 +12,7 @@ from serving.models import ContextEvent, Ranking
 from serving.problems import ProblemError, documented
 from serving.replies import JsonReply
 from serving.services import Services, services
+from training.recommender.feed.settings import seed_of
 
 MAX_K = 1000
 MAX_CONTEXT = 200
@@ -46,6 +47,11 @@ class RecommendationRequest(BaseModel):
         description="Latest actions, which count for this request only.",
     )
     exclude_seen: bool = Field(True, strict=True, description="Leave out posts that the user acted on.")
+    plain: bool = Field(
+        False,
+        strict=True,
+        description="The model's own order: no diversity, no exploration, no filter of languages and authors.",
+    )
     surface: Identifier | None = Field(
         None, description="Where they will be shown; noted in the log and the answer."
     )
@@ -56,11 +62,17 @@ class RecommendedPost(BaseModel):
 
     post_id: str
     score: float = Field(description="Higher is better; comparable within one answer only.")
-    reasons: list[str]
+    reasons: list[str] = Field(
+        description="`history:` or `content:` and the post of the history that weighs; `popularity`; `exploration`."
+    )
+    propensity: float = Field(
+        description="Probability, in (0, 1], that this answer showed the post at this place. Send it back with events."
+    )
+    explored: bool = Field(description="Shown by chance from below the head, to learn what users would like.")
 
 
 class RecommendationReply(BaseModel):
-    """Posts, best first."""
+    """Posts in the order to show."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -80,7 +92,8 @@ class RecommendationReply(BaseModel):
 async def recommend(
     body: RecommendationRequest, request: Request, parts: Annotated[Services, Depends(services)]
 ) -> Response:
-    """The `k` best posts for a user with the reasons: posts of the user's history that weigh most, or the fallback."""
+    """The `k` posts to show a user, each with its reasons and its propensity. What is explored follows from the
+    `X-Request-ID` and the user: an equal request over an equal state is answered alike."""
     parts.need("recommender")
     desk = parts.feed.desk
     if desk is None:
@@ -91,7 +104,15 @@ async def recommend(
     now = datetime.now(UTC)
     context = [ContextEvent(e.post_id, e.action, (e.occurred_at or now).timestamp()) for e in body.context]
     ranking = await parts.feed.ask(
-        partial(desk.ranker.recommend, body.user_id, body.k, context, body.exclude_seen)
+        partial(
+            desk.ranker.recommend,
+            body.user_id,
+            body.k,
+            context,
+            body.exclude_seen,
+            body.plain,
+            seed_of(request.scope["request_id"], body.user_id),
+        )
     )
     if ranking.fallback is not None:
         parts.metrics.fallbacks.labels(ranking.fallback).inc()
@@ -110,6 +131,13 @@ def _answer(request_id: str, version: str, surface: str | None, ranking: Ranking
         "fallback": ranking.fallback,
         "surface": surface,
         "items": [
-            {"post_id": item.post_id, "score": item.score, "reasons": item.reasons} for item in ranking.items
+            {
+                "post_id": item.post_id,
+                "score": item.score,
+                "reasons": item.reasons,
+                "propensity": item.propensity,
+                "explored": item.explored,
+            }
+            for item in ranking.items
         ],
     }

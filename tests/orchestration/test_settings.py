@@ -5,15 +5,24 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from serving.settings import Settings
+from training.recommender.feed.settings import FeedSettings
+
+
+def _fields() -> dict[str, FieldInfo]:
+    """All settings, those of the feed under their full names."""
+    own = {name: field for name, field in Settings.model_fields.items() if name != "feed"}
+    return own | {f"feed_{name}": field for name, field in FeedSettings.model_fields.items()}
+
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_example_file_names_every_setting_and_no_other() -> None:
     named = set(re.findall(r"^#?(TIDEGATE_[A-Z_]+)=", (_ROOT / ".env.example").read_text(), re.MULTILINE))
-    assert named == {f"TIDEGATE_{name.upper()}" for name in Settings.model_fields}
+    assert named == {f"TIDEGATE_{name.upper()}" for name in _fields()}
 
 
 def test_the_example_file_shows_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,11 +30,20 @@ def test_the_example_file_shows_the_defaults(monkeypatch: pytest.MonkeyPatch) ->
     shown = dict(
         re.findall(r"^#(TIDEGATE_[A-Z_]+)=(.*)$", (_ROOT / ".env.example").read_text(), re.MULTILINE)
     )
-    for name, field in Settings.model_fields.items():
+    for name, field in _fields().items():
         text = shown[f"TIDEGATE_{name.upper()}"]
         if text and name != "lake_catalog":
-            assert Settings.__pydantic_validator__.validate_python({name: text}) is not None
+            monkeypatch.setenv(f"TIDEGATE_{name.upper()}", text)
             assert str(type(field.default)(text)) == str(field.default), name
+    assert Settings().feed == FeedSettings()
+
+
+def test_a_setting_of_the_feed_is_read_by_its_name_and_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_FEED_EXPLORE_DEPTH", "4")
+    assert Settings().feed == FeedSettings(explore_depth=4)
+    monkeypatch.setenv("TIDEGATE_FEED_EXPLORE", "0.6")
+    with pytest.raises(ValidationError, match=r"feed\.explore"):
+        Settings()
 
 
 def test_home_is_absolute_so_children_agree_on_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -61,7 +61,13 @@ class FakeRanker:
         self.posts, self.state = posts, state
 
     def recommend(
-        self, user_id: str, k: int, context: Sequence[ContextEvent] = (), exclude_seen: bool = True
+        self,
+        user_id: str,
+        k: int,
+        context: Sequence[ContextEvent] = (),
+        exclude_seen: bool = True,
+        plain: bool = False,
+        seed: int = 0,
     ) -> Ranking:
         if user_id == "breaks":
             raise RuntimeError("the model broke")

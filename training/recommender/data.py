@@ -67,7 +67,8 @@ class EventLog:
 
 @dataclass(frozen=True)
 class PostLog:
-    """Root posts (items) by time of creation; `deleted` is when they were taken down, infinite where they stand. Missing authors, languages, communities are None; topics are tuples,
+    """Root posts (items) by time of creation; `deleted` is when they were taken down, infinite where they stand.
+    Missing authors, languages, communities are None; topics are tuples,
     `terms` the term numbers of the text (see `terms.hashed_terms`)."""
 
     t: Floats

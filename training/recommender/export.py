@@ -76,8 +76,8 @@ def _columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
 
 
 def read_state(folder: Path) -> FeedState:
-    """The state of a folder that holds `interactions.parquet` and `posts.parquet`: a bundle's, or a published one, which
-    has `users.parquet` too.
+    """The state of a folder that holds `interactions.parquet` and `posts.parquet`: a bundle's, or a published one,
+    which has `users.parquet` too.
 
     Raises OSError for a missing file, UserError for a missing column, NotEnoughDataError for no interactions.
     """

@@ -90,7 +90,11 @@ class FeedState:
 
     @classmethod
     def from_tables(
-        cls, interactions: pa.Table, posts: pa.Table, until: float | None = None, users: pa.Table | None = None
+        cls,
+        interactions: pa.Table,
+        posts: pa.Table,
+        until: float | None = None,
+        users: pa.Table | None = None,
     ) -> Self:
         """State after all events and posts before `until` (seconds; None: all of them), `users` for their languages.
 

@@ -2,14 +2,13 @@
 
 Each of k places tosses its own coin: with probability 1 - share it shows the post that selection put there, else a post
 drawn uniformly from its own pool. The pools are dealt like cards from the candidates below the head (place j gets the
-posts j, k + j, 2k + j, ...), so places draw independently, no post can come twice, and a post can come at one place only:
+posts j, k + j, 2k + j, ...), so places draw independently, no post comes twice, and a post can come at one place only:
 the propensity is at once the probability that the post is shown at this place and that it is in the answer.
 Uniform draws keep inverse propensities at most depth / share (Horvitz and Thompson 1952; for logged slates: Swaminathan
 et al. 2017, "Off-policy evaluation for slate recommendation").
 """
 
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -44,9 +43,3 @@ def explore(chosen: Ints, below: Ints, share: float, depth: int, seed: int) -> S
     items[explored] = below[pick[explored]]
     shown = np.where(size > 0, 1.0 - share, 1.0)
     return Slate(items, np.where(explored, share / np.maximum(size, 1), shown), explored)
-
-
-def seed_of(request_id: str, user_id: str) -> int:
-    """Seed of an answer's exploration: who repeats a request under its id gets the same draw."""
-    text = f"{request_id}\x00{user_id}".encode()
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")

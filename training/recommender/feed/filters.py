@@ -47,7 +47,9 @@ def disliked_author(query: Query) -> Mask | None:
     if query.settings.author_dislike == 0 or not disliked:
         return None
     author = query.view.content[:, _AUTHOR]
-    total = np.bincount(author[list(disliked)], list(disliked.values()), minlength=len(query.view.state.authors))
+    total = np.bincount(
+        author[list(disliked)], list(disliked.values()), minlength=len(query.view.state.authors)
+    )
     total[0] = 0.0  # unknown authors are not one author
     return (total >= query.settings.author_dislike)[author]
 

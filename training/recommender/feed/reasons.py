@@ -33,6 +33,8 @@ def reasons(model: Recommender, query: Query, slate: Slate) -> list[list[str]]:
     names = query.view.state.items.names
     for place, row, kinds in zip(ranked.tolist(), falls, kind, strict=True):
         heaviest = np.argsort(-row, kind="stable")[:REASONS]
-        told = [f"{kinds[at]}:{names[query.users.item[0, slots[at]]]}" for at in heaviest if row[at] > _ROUNDING]
+        told = [
+            f"{kinds[at]}:{names[query.users.item[0, slots[at]]]}" for at in heaviest if row[at] > _ROUNDING
+        ]
         why[place] = told or why[place]
     return why

@@ -1,5 +1,7 @@
 """Every setting of the feed, with its meaning; the server takes them from `TIDEGATE_FEED_*`."""
 
+from hashlib import blake2b
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -42,3 +44,9 @@ PLAIN = FeedSettings(
     author_dislike=0, language_events=0, max_age_days=0, author_gap=0, topic_run=0, explore=0, explore_depth=1
 )
 """The model's own order: what nobody may be shown is left out, and nothing else happens."""
+
+
+def seed_of(request_id: str, user_id: str) -> int:
+    """Seed of an answer's exploration: who repeats a request under its id gets the same draw."""
+    text = f"{request_id}\x00{user_id}".encode()
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
