@@ -26,8 +26,9 @@ _COLUMNS = {
         "topics",
         "community",
         "text",
+        "deleted_at",
     ],
-    "users": ["user_id", "languages", "activity"],
+    "users": ["user_id", "stated_language", "languages", "activity"],
 }
 _ROWS = {"interactions": "not is_impression", "posts": "is_root", "users": None}
 

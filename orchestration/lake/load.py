@@ -22,6 +22,8 @@ from training.errors import UserError
 from training.result import Progress
 
 _ROWS_A_TRANSACTION = 2_000_000
+LATER = ("deleted_at",)
+"""Times that came to the schema later: they count in a row's hash only where they are given; old rows keep theirs."""
 
 
 @dataclass
@@ -125,8 +127,15 @@ def _insert_rows(
     names = STREAMS[stream].names
     data = ", ".join(f'"{name}"' for name in names)
     key = key_of(stream)
-    packed = ", ".join(f'"{name}" := "{name}"' for name in names)
-    hashed = "" if stream == "events" else f", md5(to_json(struct_pack({packed}))::varchar) as _row_hash"
+    packed = ", ".join(f'"{name}" := "{name}"' for name in names if name not in LATER)
+    later = "".join(f" || coalesce(epoch_us({name})::varchar, '')" for name in names if name in LATER)
+    hashed = (
+        "" if stream == "events" else f", md5(to_json(struct_pack({packed}))::varchar{later}) as _row_hash"
+    )
+    # Files that landed before a column was there lack it.
+    empty = ", ".join(
+        f'null::{kind} as "{name}"' for name, kind in columns_of(stream).items() if name in names
+    )
     origin = pa.table(
         {
             "filename": [str(settings.landing_dir / batch.file) for batch in batches],
@@ -138,7 +147,8 @@ def _insert_rows(
     files = ", ".join(quoted(name) for name in origin["filename"].to_pylist())
     landed = (
         f"(select {data}{hashed}, _batch_id, _landed_at::timestamptz as _landed_at, {sequence}::bigint as _load_seq "
-        f"from read_parquet([{files}], filename = true, union_by_name = true) join origin using (filename)) as landed"
+        f"from (from read_parquet([{files}], filename = true, union_by_name = true) "
+        f"union all by name select {empty} where false) join origin using (filename)) as landed"
     )
     row = connection.execute(f'select count(*) = count(distinct "{key}") from {landed}').fetchone()
     assert row is not None

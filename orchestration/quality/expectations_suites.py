@@ -61,6 +61,19 @@ def _finite(column: str) -> Rule:
     )
 
 
+def _propensity() -> list[Rule]:
+    return [
+        _holds(
+            "propensity",
+            "propensity_is_a_probability",
+            "propensity is not above 0 and at most 1",
+            lambda table: pc.and_(
+                pc.greater(table["propensity"], 0.0), pc.less_equal(table["propensity"], 1.0)
+            ),
+        )
+    ]
+
+
 def _differ(first: str, second: str, reason: str) -> Rule:
     return _holds(
         second,
@@ -81,6 +94,7 @@ def _event_rules(now: datetime) -> list[Rule]:
         Between("value", "value is negative", low=0.0),
         _finite("value"),
         Between("position", "position is negative", low=0),
+        *_propensity(),
         *[_optional(name) for name in ("session_id", "surface", "request_id", "model_version")],
     ]
 
@@ -89,6 +103,7 @@ def _post_rules(now: datetime) -> list[Rule]:
     return [
         Identifier("post_id"),
         _time("created_at", now),
+        _time("deleted_at", now),
         _optional("author_id"),
         _optional("reply_to"),
         _differ("post_id", "reply_to", "reply_to names the post itself"),
@@ -209,6 +224,7 @@ def _interaction_rules(now: datetime) -> list[Rule]:
             lambda table: pc.equal(table["occurred_on"], pc.cast(table["occurred_at"], pa.date32())),
         ),
         Between("position", "position is negative", low=0),
+        *_propensity(),
     ]
 
 

@@ -42,6 +42,7 @@ STREAMS: dict[str, pa.Schema] = {
             ("position", pa.int64()),
             ("request_id", pa.string()),
             ("model_version", pa.string()),
+            ("propensity", pa.float64()),
         ]
     ),
     "posts": pa.schema(
@@ -54,6 +55,7 @@ STREAMS: dict[str, pa.Schema] = {
             ("topics", pa.list_(pa.string())),
             ("reply_to", pa.string()),
             ("url", pa.string()),
+            ("deleted_at", TIMESTAMP),
         ]
     ),
     "users": pa.schema(

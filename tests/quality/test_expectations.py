@@ -53,7 +53,10 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("events", {"value": float("nan")}, "value is not a finite number"),
     ("events", {"value": float("inf")}, "value is not a finite number"),
     ("events", {"position": -1}, "position is negative"),
+    ("events", {"propensity": 0.0}, "propensity is not above 0 and at most 1"),
+    ("events", {"propensity": 1.5}, "propensity is not above 0 and at most 1"),
     ("posts", {"created_at": None}, "created_at is missing"),
+    ("posts", {"deleted_at": NOW + timedelta(days=2)}, "deleted_at lies before 1990-01-01 or in the future"),
     ("posts", {"reply_to": "p"}, "reply_to names the post itself"),
     ("posts", {"text": "a\x00b"}, "text holds a NUL character"),
     ("posts", {"text": "长" * 1_000_001}, "text is longer than 1000000 characters"),
@@ -70,7 +73,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("feedback", {"request_id": None}, "request_id is missing"),
 ]
 FINE: list[tuple[str, dict[str, Any]]] = [
-    ("events", {"value": 0.0, "position": 0, "surface": ""}),
+    ("events", {"value": 0.0, "position": 0, "surface": "", "propensity": 1.0}),
     ("events", {"user_id": "用户 1", "occurred_at": NOW + timedelta(hours=23)}),
     ("posts", {"topics": [], "text": "", "reply_to": "q", "lang": None}),
     ("posts", {"text": "line\nline\ttab 😀", "lang": "yue"}),
@@ -237,6 +240,7 @@ def _interactions(**change: Any) -> pa.Table:
         "is_impression": False,
         "is_own_item": False,
         "position": None,
+        "propensity": None,
     }
     schema = pa.schema(
         [
@@ -247,7 +251,7 @@ def _interactions(**change: Any) -> pa.Table:
         + [(name, pa.string()) for name in ("user_id", "post_id", "item_id", "action")]
         + [("weight", pa.float64())]
         + [(name, pa.bool_()) for name in ("is_positive", "is_negative", "is_impression", "is_own_item")]
-        + [("position", pa.int64())]
+        + [("position", pa.int64()), ("propensity", pa.float64())]
     )
     return pa.Table.from_pylist([row, row | change], schema=schema)
 
@@ -314,6 +318,7 @@ BROKEN = [
     ("interactions", {"action": "impression"}, {"impressions_are_marked"}),
     ("interactions", {"occurred_on": NOW.date()}, {"day_is_that_of_the_time"}),
     ("interactions", {"occurred_at": NOW + timedelta(days=9)}, {"occurred_at", "day_is_that_of_the_time"}),
+    ("interactions", {"propensity": 1.5}, {"propensity_is_a_probability"}),
     ("posts", {"likes": -1}, {"likes"}),
     ("posts", {"is_root": False}, {"roots_are_their_own_item"}),
     ("posts", {"lang": None}, {"lang"}),

@@ -64,6 +64,8 @@ def test_an_event_about_an_unknown_post_is_kept(server: Server) -> None:
         ({"value": 1e400}, "value"),
         ({"position": -1}, "position"),
         ({"position": 2**31}, "position"),
+        ({"propensity": 0}, "propensity"),
+        ({"propensity": 1.01}, "propensity"),
         ({"positon": 1}, "positon"),
     ],
 )
@@ -113,6 +115,7 @@ def test_lines_hold_the_canonical_columns_that_were_given_in_utc(publisher: Publ
             "user_id": "用户",
             "value": 3,
             "position": 0,
+            "propensity": 0.97,
         }
         server.http.post("/v1/events", json=full)
         server.http.post("/v1/events", json={**EVENT, "occurred_at": "2026-01-02T03:04:05"})

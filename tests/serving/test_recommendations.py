@@ -58,6 +58,8 @@ def test_context_counts_for_this_request_only(server: Server) -> None:
         ({"user_id": "a\x00b"}, "user_id"),
         ({"user_id": "ann", "exclude_seen": "yes"}, "exclude_seen"),
         ({"user_id": "ann", "limit": 5}, "limit"),
+        ({"user_id": "ann", "plain": "yes"}, "plain"),
+        ({"user_id": "ann", "plain": None}, "plain"),
         ({"user_id": "ann", "context": [{"post_id": "p1", "action": "admire"}]}, "action"),
         (
             {"user_id": "ann", "context": [{"post_id": "p1", "action": "like", "occurred_at": 5}]},

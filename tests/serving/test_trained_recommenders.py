@@ -69,6 +69,26 @@ def test_context_with_known_and_unknown_posts_is_used(running: Server) -> None:
     assert ask(running, "fresh", k=3)["fallback"] == "popularity"
 
 
+def test_an_answer_states_propensities_and_its_request_id_repeats_it(running: Server) -> None:
+    def items(request_id: str, **more: object) -> list[dict[str, object]]:
+        body = {"user_id": "user2", "k": 10, **more}
+        answer = running.http.post("/v1/recommendations", json=body, headers={"X-Request-ID": request_id})
+        assert answer.json()["request_id"] == request_id
+        found: list[dict[str, object]] = answer.json()["items"]
+        return found
+
+    answers = [items(f"request-{number}") for number in range(40)]
+    assert answers[7] == items("request-7")
+    explored = [item for answer in answers for item in answer if item["explored"]]
+    assert explored, "400 places at a chance of 0.03"
+    for item in explored:
+        assert item["reasons"] == ["exploration"]
+        assert item["propensity"] == pytest.approx(0.003)
+    ranked = [item for answer in answers for item in answer if not item["explored"]]
+    assert {item["propensity"] for item in ranked} == {0.97}
+    assert {item["propensity"] for item in items("request-7", plain=True)} == {1.0}
+
+
 def test_more_posts_than_there_are_gives_those_there_are(running: Server) -> None:
     assert 0 < len(ask(running, "user1", k=1000)["items"]) <= 300  # type: ignore[arg-type]
 

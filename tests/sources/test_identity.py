@@ -23,6 +23,7 @@ CHANGES = {
     "position": 0,
     "request_id": "s",
     "model_version": "s",
+    "propensity": 0.5,
 }
 
 

@@ -49,6 +49,7 @@ _POST_COLUMNS = (
     "community",
     "text",
     "terms",
+    "deleted_at",
 )
 _GOLDEN_USERS = 4
 _GOLDEN_CONTEXT = 5

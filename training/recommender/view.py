@@ -172,8 +172,8 @@ class FeedView:
         """[users, n_items]: what must not be recommended: hidden, own, deleted by now, and (`seen`) acted on before."""
         out = self.content[:, 0][None, :] == users.own_author[:, None]
         out |= (self.deleted <= self.now)[None, :]
-        for row, items in enumerate(users.hidden):
-            out[row, list(items)] = True
+        for row, disliked in enumerate(users.hidden):
+            out[row, list(disliked)] = True
         for row, items in enumerate(users.acted if seen else ()):
             out[row, items] = True
         return out

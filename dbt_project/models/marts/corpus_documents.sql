@@ -15,7 +15,7 @@ first_said as (
     select arg_min(posts.version_id, {'created_at': posts.created_at, 'post_id': posts.post_id}) as version_id
     from posts
     inner join post_texts on posts.version_id = post_texts.version_id
-    where post_texts.text is not null
+    where post_texts.text is not null and posts.deleted_at is null
     group by post_texts.content_hash
 ),
 

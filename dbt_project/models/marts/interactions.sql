@@ -33,7 +33,8 @@ final as (
         events.surface,
         events.position,
         events.request_id,
-        events.model_version
+        events.model_version,
+        events.propensity
     from events
     left join threads on events.post_id = threads.post_id
     left join action_weights on events.action = action_weights.action

@@ -87,6 +87,7 @@ combined as (
         least(acted.first_at, wrote.first_at) as first_seen_at,
         greatest(acted.last_at, wrote.last_at) as last_seen_at,
         profiles.region,
+        profiles.language as stated_language,
         coalesce(languages.languages, []) as languages,
         coalesce(profiles.language, languages.languages[1]) as language,
         coalesce(acted.active_days, 0) as active_days,
@@ -109,6 +110,7 @@ final as (
         combined.first_seen_at,
         combined.last_seen_at,
         combined.region,
+        combined.stated_language,
         combined.language,
         combined.languages,
         date_diff(

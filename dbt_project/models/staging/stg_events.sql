@@ -11,5 +11,6 @@ select
     position,
     request_id,
     model_version,
+    propensity,
     _load_seq
 from {{ source('raw', 'events') }}

@@ -7,6 +7,7 @@ select
     coalesce(topics, []) as topics,
     nullif(reply_to, '') as reply_to,
     url,
+    deleted_at,
     _row_hash as version_id,
     _load_seq
 from {{ source('raw', 'posts') }}

@@ -14,15 +14,17 @@ chosen as (
                 'length': coalesce(length(text), 0),
                 'version_id': version_id
             }
-        ) as version_id
+        ) as version_id,
+        -- A deletion is not taken back by a fuller version.
+        min(deleted_at) as deleted_at
     from versions
     group by post_id
 ),
 
 final as (
-    select versions.*
+    select versions.* replace (chosen.deleted_at as deleted_at)
     from versions
-    semi join chosen on versions.version_id = chosen.version_id
+    inner join chosen on versions.version_id = chosen.version_id
 )
 
 select * from final
