@@ -63,7 +63,6 @@ def test_removing_the_named_events_moves_a_post_more_than_removing_random_ones(o
     assert len(named) >= 30
     assert (named[:, 0] > random[:, 0]).mean() > 0.85, "in score, post by post"
     assert named[:, 1].mean() > 1.5 * max(random[:, 1].mean(), 0.0), "in rank, on average"
-    print(name, len(named), named.mean(axis=0), random.mean(axis=0), (named[:, 0] > random[:, 0]).mean())
 
 
 def test_popularity_and_strangers_are_told_the_truth(outcome):
