@@ -168,7 +168,7 @@ def fitted() -> tuple[list[np.ndarray], float, float, list[dict[str, float]]]:
     sequences = walks(400, 40)
     histories = Histories.of([items[:-1] for items in sequences], 40)
     config = SequentialConfig(
-        width=32, epochs_wanted=0.0, heads=2, length=16, tokens=512, max_epochs=25, learning_rate=1e-2, dropout=0.0,
+        width=32, epochs_wanted=0.0, sparse_events=0.0, heads=2, length=16, tokens=512, max_epochs=25, learning_rate=1e-2, dropout=0.0,
         transitions=LAST_ITEM,
     )  # fmt: skip
     model, curves = fit_sequential(histories, config, 60.0, lambda _: None, threads=1)
@@ -192,7 +192,7 @@ def test_a_long_catalogue_trains_on_a_sample_of_candidates() -> None:
     sequences = walks(400, 40)
     histories = Histories.of([items[:-1] for items in sequences], 40)
     config = SequentialConfig(
-        width=32, epochs_wanted=0.0, heads=2, length=16, tokens=256, max_epochs=20, learning_rate=1e-2, dropout=0.0,
+        width=32, epochs_wanted=0.0, sparse_events=0.0, heads=2, length=16, tokens=256, max_epochs=20, learning_rate=1e-2, dropout=0.0,
         full_items=1, negatives=16, own_rows=20, shared_rows=30, transitions=LAST_ITEM,
     )  # fmt: skip
     model, curves = fit_sequential(histories, config, 60.0, lambda _: None, threads=2)
@@ -238,3 +238,23 @@ def test_equal_scores_rank_in_the_middle_and_seen_items_are_left_out() -> None:
     assert rank_targets(same, histories, np.array([5, 5])).tolist() == [4.5, 5.0]
     by_number = Popularity(np.arange(12, dtype=np.float32))
     assert rank_targets(by_number, [np.array([11, 10])], np.array([8])).tolist() == [1.0]
+
+
+def test_with_few_events_an_item_the_settings_hold_back_what_is_seldom_seen() -> None:
+    config = SequentialConfig(sparse_events=100.0)
+    assert config.for_counts(np.full(5, 100)) is config
+    held_back = config.for_counts(np.full(5, 99))
+    assert (held_back.dropout, held_back.max_epochs) == (config.sparse.dropout, config.sparse.max_epochs)
+
+
+def test_popularity_is_taken_off_in_use_when_held_out_items_are_rarer() -> None:
+    rng = np.random.default_rng(0)
+    often, seldom = 10, 40
+    sequences = [np.append(rng.permutation(often)[:6], often + user % seldom) for user in range(400)]
+    test = np.array([often + (user + 1) % seldom for user in range(400)])
+    histories = Histories.of(
+        [np.append(items, item) for items, item in zip(sequences, test, strict=True)], 50
+    )
+    config = SequentialConfig(width=16, heads=2, length=8, tokens=512, max_epochs=1, epochs_wanted=0.0)
+    model, _ = fit_sequential(histories, config, 60.0, lambda _: None, threads=1)
+    assert model.adjustment > 0.0

@@ -1,6 +1,10 @@
 """Settings of the sequential models, the same for every catalogue."""
 
+from typing import Self
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from training.recommender.arrays import Ints
 
 DENSE_ITEMS = 16_384
 """Catalogues up to this size have a dense table of transitions: at most 1 GiB."""
@@ -19,6 +23,15 @@ class TransitionConfig(BaseModel):
     keep: int = Field(50, ge=1, description="Largest entries kept for each item of a long catalogue")
 
 
+class SparseConfig(BaseModel):
+    """What is different where items have few events each."""
+
+    model_config = ConfigDict(extra="forbid")
+    dropout: float = Field(0.5, ge=0.0, lt=1.0, description="Dropout")
+    weight_decay: float = Field(1.0, ge=0.0, description="AdamW weight decay of the embeddings")
+    max_epochs: int = Field(10, ge=1, description="Epochs at most, whatever the time")
+
+
 class SequentialConfig(BaseModel):
     """The transformer on top of the transitions."""
 
@@ -33,10 +46,21 @@ class SequentialConfig(BaseModel):
     heads: int = Field(4, ge=1, description="Attention heads; must divide both widths")
     length: int = Field(128, ge=2, description="Items of the history that are read")
     dropout: float = Field(0.2, ge=0.0, lt=1.0, description="Dropout")
+    sparse_events: float = Field(
+        100.0,
+        ge=0.0,
+        description="With fewer events an item than this, what is seldom seen is held back: `sparse`",
+    )
+    sparse: SparseConfig = Field(default_factory=SparseConfig)
     tokens: int = Field(4096, ge=64, description="Items a step learns from")
-    learning_rate: float = Field(2e-3, gt=0.0, description="AdamW learning rate (embeddings, gains, biases)")
+    learning_rate: float = Field(5e-3, gt=0.0, description="AdamW learning rate (embeddings, gains, biases)")
     muon_rate: float = Field(0.01, gt=0.0, description="Muon learning rate (matrices of the blocks)")
     weight_decay: float = Field(0.05, ge=0.0, description="AdamW weight decay of the embeddings")
+    adjustments: list[float] = Field(
+        [0.0, 0.1, 0.2, 0.3, 0.5, 0.7],
+        min_length=1,
+        description="Shares of an item's log count taken off its score in use: the best on held-out users is kept",
+    )
     constant_share: float = Field(0.4, ge=0.0, lt=1.0, description="Share of the training before rates fall")
     max_epochs: int = Field(40, ge=1, description="Epochs at most, whatever the time")
     own_rows: int = Field(65_536, ge=1, description="Most frequent items that have a vector of their own")
@@ -46,10 +70,16 @@ class SequentialConfig(BaseModel):
     )
     negatives: int = Field(4096, ge=1, description="Items drawn for a step's softmax on longer catalogues")
     validation_share: float = Field(
-        0.05,
+        0.2,
         ge=0.0,
         lt=1.0,
         description="Share of the users whose last item is held out to choose the weights",
     )
     max_validation: int = Field(1000, ge=1, description="At most so many of them")
     transitions: TransitionConfig = Field(default_factory=TransitionConfig)
+
+    def for_counts(self, counts: Ints) -> Self:
+        """The settings for items that occur so often."""
+        if counts.mean() >= self.sparse_events:
+            return self
+        return self.model_copy(update=self.sparse.model_dump())

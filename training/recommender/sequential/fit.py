@@ -20,10 +20,10 @@ from training.recommender.ranking import TOP, ndcg
 from training.recommender.sequential.batches import Windows, batches, windows
 from training.recommender.sequential.config import SequentialConfig
 from training.recommender.sequential.histories import Histories
-from training.recommender.sequential.model import SequentialRecommender, rank_targets
+from training.recommender.sequential.model import SequentialRecommender, places_of
 from training.recommender.sequential.network import SequentialNet
 from training.recommender.sequential.softmax import NextItemLoss, Prior, Steps
-from training.recommender.sequential.transitions import Transitions, places
+from training.recommender.sequential.transitions import Transitions, places, spectral_vectors
 from training.result import Progress
 from training.threads import torch_threads
 
@@ -34,6 +34,8 @@ _LAST_RATE = 0.01
 _LOOKING = 0.05
 """Share of the time that may go into validation."""
 
+_LOOK_AT = 256
+"""Users measured at a time."""
 _SHORTEST = 3
 """Users with fewer items are not held out: something has to be left to learn from."""
 
@@ -90,17 +92,19 @@ def fit_sequential(
     histories, heldout = _hold_out(histories, config)
     if not (histories.lengths >= 2).any():
         raise ValueError("no user has two items: there is no next item to learn from")
+    counts = histories.counts()
+    config = config.for_counts(counts)
     clock.max_tokens = int(np.maximum(histories.lengths - 1, 0).sum()) * config.max_epochs
     with torch_threads(1), torch.random.fork_rng(devices=[]), ThreadPoolExecutor(threads) as pool:
         torch.manual_seed(config.seed)
         transitions = Transitions.count(histories, config.transitions)
         progress(f"transitions of {len(histories.items)} items counted in {clock.elapsed:.1f} s")
-        trainer = _Trainer(histories, transitions, config, pool, threads)
+        trainer = _Trainer(histories, counts, transitions, config, pool, threads)
         trainer.choose_width(clock)
-        chooser = _Chooser(trainer.net, transitions, histories, heldout, config, clock)
+        chooser = _Chooser(trainer.net, counts, transitions, histories, heldout, config, clock)
         chooser.look(trainer.net, 0, float("nan"))
         trainer.run(clock, chooser, progress)
-        return SequentialRecommender(chooser.best, transitions, config.length), chooser.curves
+        return chooser.best, chooser.curves
 
 
 def _hold_out(histories: Histories, config: SequentialConfig) -> tuple[Histories, Ints]:
@@ -115,11 +119,12 @@ def _hold_out(histories: Histories, config: SequentialConfig) -> tuple[Histories
 
 
 class _Chooser:
-    """Keeps the weights that rank the held-out items best."""
+    """Keeps the weights, and the share of popularity taken off, that rank the held-out items best."""
 
     def __init__(
         self,
         net: SequentialNet,
+        counts: Ints,
         transitions: Transitions,
         histories: Histories,
         heldout: Ints,
@@ -128,34 +133,48 @@ class _Chooser:
     ) -> None:
         users = np.flatnonzero(heldout != ABSENT)
         self.histories, self.targets = [histories[user] for user in users.tolist()], heldout[users]
-        self.transitions, self.length, self.clock = transitions, config.length, clock
-        self.best, self.value, self.curves = copy.deepcopy(net), -1.0, list[dict[str, float]]()
+        self.counts, self.transitions, self.config, self.clock = counts, transitions, config, clock
+        self.best, self.value, self.curves = self._model(net, 0.0), -1.0, list[dict[str, float]]()
         self.cost = 0.0
 
-    def look(self, net: nn.Module, step: int, loss: float) -> float:
+    def look(self, net: SequentialNet, step: int, loss: float) -> float:
         """Measure weights, and keep them when they are the best so far. Returns NDCG@10."""
         began = time.monotonic()
-        mine = copy.deepcopy(net)
-        assert isinstance(mine, SequentialNet)
-        value = 0.0
-        if len(self.targets):
-            ranks = rank_targets(
-                SequentialRecommender(mine, self.transitions, self.length), self.histories, self.targets
-            )
-            value = float(ndcg(ranks, TOP).mean())
+        value, adjustment = self._measure(net)
         if value >= self.value:
-            self.best, self.value = mine, value
+            self.best, self.value = self._model(copy.deepcopy(net), adjustment), value
         self.cost = time.monotonic() - began
         self.clock.looking += self.cost
         row = {"step": step, "seconds": self.clock.elapsed, "validation/ndcg_at_10": value}
         self.curves.append(row | ({"train/loss": loss} if np.isfinite(loss) else {}))
         return value
 
+    def _measure(self, net: SequentialNet) -> tuple[float, float]:
+        """The best NDCG@10, and the share of popularity taken off that it needs: the least of equals."""
+        shares = self.config.adjustments
+        if not len(self.targets):
+            return 0.0, 0.0
+        gains = np.zeros(len(shares))
+        was_training = net.training
+        for first in range(0, len(self.targets), _LOOK_AT):
+            part, target = self.histories[first : first + _LOOK_AT], self.targets[first : first + _LOOK_AT]
+            scores = self._model(net, 0.0).score(part)
+            for index, share in enumerate(shares):
+                adjusted = scores - np.float32(share) * np.log1p(self.counts).astype(np.float32)
+                gains[index] += ndcg(places_of(adjusted, part, target), TOP).sum()
+        net.train(was_training)
+        best = int(np.argmax(gains))
+        return float(gains[best] / len(self.targets)), shares[best]
+
+    def _model(self, net: SequentialNet, adjustment: float) -> SequentialRecommender:
+        return SequentialRecommender(net, self.transitions, self.config.length, self.counts, adjustment)
+
 
 class _Trainer:
     def __init__(
         self,
         histories: Histories,
+        counts: Ints,
         transitions: Transitions,
         config: SequentialConfig,
         pool: ThreadPoolExecutor,
@@ -164,7 +183,6 @@ class _Trainer:
         self.histories, self.transitions, self.config = histories, transitions, config
         self.pool, self.threads = pool, threads
         self.rng = np.random.default_rng(config.seed)
-        counts = histories.counts()
         self.log_share = np.log(np.maximum(counts, 1e-9) / counts.sum())
         self.sampled = histories.n_items > config.full_items
         self.counts = counts
@@ -172,6 +190,8 @@ class _Trainer:
 
     def _build(self, width: int) -> None:
         self.net = SequentialNet(self.counts, self.config, width)
+        if not self.sampled:
+            self.net.start_from(spectral_vectors(self.transitions, width))
         self.parameters = list(self.net.parameters())
         self.optimizers = self._optimizers()
         self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
@@ -191,6 +211,7 @@ class _Trainer:
     def run(self, clock: _Clock, chooser: _Chooser, progress: Progress) -> None:
         """Steps until the time or the epochs are over."""
         step, losses = 0, list[float]()
+        self.net.train()
         while clock.done < 1.0:
             for batch in batches(
                 windows(self.histories, self.config.length, self.rng), self.config.tokens, self.rng

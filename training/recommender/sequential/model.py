@@ -22,10 +22,23 @@ class Scorer(Protocol):
 
 
 class SequentialRecommender:
-    """score = output(history) . vector + bias + gate(history) * log(transition score)."""
+    """score = output(history) . vector + bias + gate(history) * log(transition score) - adjustment * log(1 + count).
 
-    def __init__(self, net: SequentialNet, transitions: Transitions, length: int) -> None:
+    The last term takes off a share of what makes an item popular: what was popular in training is less so later
+    (post-hoc logit adjustment, Menon et al. 2021).
+    """
+
+    def __init__(
+        self,
+        net: SequentialNet,
+        transitions: Transitions,
+        length: int,
+        counts: Ints,
+        adjustment: float = 0.0,
+    ) -> None:
         self.net, self.transitions, self.length = net.eval(), transitions, length
+        self.counts, self.adjustment = counts, adjustment
+        self._bias = net.bias.detach() - adjustment * torch.log1p(torch.from_numpy(counts)).float()
 
     @torch.inference_mode()
     def score(self, histories: Sequence[npt.NDArray[Any]]) -> Scores:
@@ -38,7 +51,7 @@ class SequentialRecommender:
         output, gate = self.net.encode(items)
         at = torch.arange(len(latest)), sizes - 1
         log_score = self.transitions.score(latest).log_()
-        logits = torch.addmm(self.net.bias, output[at], self.net.vectors().t())
+        logits = torch.addmm(self._bias, output[at], self.net.vectors().t())
         return np.asarray(logits.addcmul_(log_score, gate[at][:, None]).numpy())
 
 
@@ -49,15 +62,20 @@ def rank_targets(
 
     Equal scores share the mean of their places: a constant score ranks in the middle, not first.
     """
-    out = np.empty(len(targets))
-    for first in range(0, len(targets), batch):
-        part = histories[first : first + batch]
-        scores = model.score(part)
-        for row, history in enumerate(part):
-            target = int(targets[first + row])
-            wanted = scores[row, target]
-            scores[row, history] = -np.inf
-            above, equal = (scores[row] > wanted).sum(), (scores[row] == wanted).sum()
-            seen = target in history
-            out[first + row] = above + max(int(equal) - (not seen), 0) / 2
-    return out
+    parts = [slice(first, first + batch) for first in range(0, len(targets), batch)]
+    ranks = [places_of(model.score(histories[part]), histories[part], targets[part]) for part in parts]
+    return np.concatenate([np.zeros(0), *ranks])
+
+
+def places_of(
+    scores: Scores, histories: Sequence[npt.NDArray[Any]], targets: Ints
+) -> npt.NDArray[np.float64]:
+    """[users] place of each target by scores [users, n_items], which lose the items of the histories."""
+    every = np.arange(len(targets))
+    wanted = scores[every, targets]
+    for row, history in enumerate(histories):
+        scores[row, history] = -np.inf
+    above = (scores > wanted[:, None]).sum(axis=1)
+    equal = (scores == wanted[:, None]).sum(axis=1)
+    # The target counts among its equals, unless the history holds it.
+    return above + np.maximum(equal - (scores[every, targets] == wanted), 0) / 2

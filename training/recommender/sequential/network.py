@@ -85,6 +85,13 @@ class SequentialNet(nn.Module):
         nn.init.zeros_(self.gate.weight)
         nn.init.constant_(self.gate.bias, 0.54)
 
+    @torch.no_grad()
+    def start_from(self, vectors: Tensor) -> None:
+        """Begin with these vectors [n_items, width], scaled to the size that random ones would have."""
+        self.table.weight[: self.n_items] = vectors * (
+            0.5 * self.width**-0.5 / vectors.square().mean().sqrt()
+        )
+
     @property
     def matrices(self) -> list[nn.Parameter]:
         """The blocks' weight matrices: what Muon is for."""

@@ -105,6 +105,25 @@ class Transitions:
         return out
 
 
+def spectral_vectors(transitions: Transitions, width: int) -> Tensor:
+    """[n_items, width] such that items in like places of sequences have like vectors, before any training.
+
+    Leading singular vectors of the symmetric, shrunk positive pointwise mutual information of the transition counts
+    (Levy and Goldberg 2014), each times the root of its singular value. For a dense table.
+    """
+    assert isinstance(transitions.table, Tensor)
+    counts = transitions.table / transitions.weight[:, None]
+    counts = counts + counts.t()
+    share = counts.sum(dim=0)
+    information = counts.div_(share[:, None] / share.sum().sqrt() + 1e-9)
+    information.div_(share[None, :] / share.sum().sqrt() + 1e-9).clamp_(min=1.0).log_()
+    trust = share / (share + transitions.config.shrinkage)
+    information.mul_(trust[:, None]).mul_(trust[None, :])
+    left, value, _ = torch.svd_lowrank(information, q=min(width, len(share)), niter=2)
+    vectors = left * value.sqrt()
+    return torch.cat([vectors, vectors.new_zeros(len(share), width - vectors.shape[1])], dim=1)
+
+
 def places(chosen: Ints, size: int) -> Ints:
     """[size] where each number stands among `chosen`, -1 for those that do not."""
     at = np.full(size, -1, dtype=np.int64)
