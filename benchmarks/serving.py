@@ -11,8 +11,6 @@ import json
 import math
 import platform
 import re
-import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks import wrk
 from serving.child import serving_child
 from training.bundle import Bundle
 from training.files import write_json_atomic
@@ -166,23 +165,6 @@ async def open_loop(url: str, bodies: list[bytes], rate: float, seconds: float) 
     return sorted(times)
 
 
-def wrk(url: str, bodies: list[bytes], seconds: int, folder: Path) -> float:
-    """Requests/s of wrk with 4 connections, the bodies in turn."""
-    quoted = ",\n".join(json.dumps(body.decode()) for body in bodies[:200])
-    script = folder / "bodies.lua"
-    script.write_text(
-        f"local bodies = {{{quoted}}}\nlocal at = 0\nwrk.method = 'POST'\n"
-        "wrk.headers['Content-Type'] = 'application/json'\n"
-        f"request = function() at = at % #bodies + 1; return wrk.format(nil, '{PATH}', nil, bodies[at]) end\n"
-    )
-    command = ["wrk", "-t1", "-c4", f"-d{seconds}s", "-s", str(script), url]
-    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "Non-2xx" not in out, out
-    found = re.search(r"Requests/sec:\s+([\d.]+)", out)
-    assert found is not None, out
-    return float(found[1])
-
-
 def quantile(values: list[float], share: float) -> float:
     """Of sorted values."""
     return values[math.ceil(share * len(values)) - 1]
@@ -194,7 +176,7 @@ def row(
     """Measure one server and print its line; returns wrk's requests/s."""
     asyncio.run(open_loop(url, bodies, args.rate, 2))
     times = asyncio.run(open_loop(url, bodies, args.rate, args.seconds))
-    most = wrk(url, bodies, args.seconds, folder) if shutil.which("wrk") else None
+    most = wrk.drive(url + PATH, bodies, 4, args.seconds, folder).rate if wrk.installed() else None
     cells = [name, *(f"{quantile(times, share):.1f}" for share in (0.5, 0.9, 0.99)), f"{times[-1]:.1f}"]
     cells.append("-" if most is None else f"{most:.0f}")
     cells.append("-" if most is None or empty is None else f"{most / empty:.2f}")
@@ -212,8 +194,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
     parser.add_argument("--k", type=int, default=20)
     args = parser.parse_args()
-    if not shutil.which("wrk"):
-        print("wrk is not installed: no throughput is measured")
+    if not wrk.installed():
+        print(f"{wrk.MISSING}: no throughput is measured")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = RecommenderConfig()

@@ -54,14 +54,15 @@ def probe_bundle(
         try:
             bundle = open_bundle(bundle_path.absolute())
             requests = golden.read(bundle)
-            _publish(home, bundle)
+            publish(home, bundle)
             with serving_child(home, module, _is_ready) as client:
                 return _ask(client, home, bundle, requests, state_dir, latency_budget_ms)
         except (BundleError, ChildError, httpx.HTTPError) as error:
             return ProbeResult(False, False, None, None, str(error) or type(error).__name__)
 
 
-def _publish(home: Path, bundle: Bundle) -> None:
+def publish(home: Path, bundle: Bundle) -> None:
+    """Make `bundle` the only champion of a fresh `home`; a recommender answers over its own frozen state."""
     entry = {
         "version": "probe",
         "run_id": "probe",

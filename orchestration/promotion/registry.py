@@ -95,7 +95,7 @@ class MlflowRegistry:
         version = self._version_of(model, bundle.digest)
         if version is None:
             with tempfile.TemporaryDirectory() as scratch:
-                _save_pyfunc(Path(scratch) / _MODEL, bundle_path, model)
+                save_pyfunc(Path(scratch) / _MODEL, bundle_path, model)
                 self._client.log_artifacts(run_id, str(Path(scratch) / _MODEL), _MODEL)
             source = f"{self._client.get_run(run_id).info.artifact_uri.rstrip('/')}/{_MODEL}"
             tags = {
@@ -194,7 +194,7 @@ class MlflowRegistry:
             self._client.log_text(run_id, text, name)
 
 
-def _save_pyfunc(target: Path, bundle_path: Path, kind: Kind) -> None:
+def save_pyfunc(target: Path, bundle_path: Path, kind: Kind) -> None:
     """Save the bundle as an MLflow model: models-from-code, the bundle as its artifact, versions as installed."""
     import mlflow.pyfunc
     import pandas as pd
