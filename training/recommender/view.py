@@ -56,13 +56,14 @@ class UserBatch:
         """[users] whether anything is known of a user."""
         return np.asarray((self.item >= 0).any(axis=1))
 
-    def repeat(self, times: int) -> "UserBatch":
-        """The single user of this batch, `times` over. For what-if questions about a history."""
-        columns = ("code", "own_author", "n_acted", "item", "t", "weight", "shown", "disliked")
-        repeated: dict[str, Any] = {name: np.repeat(getattr(self, name), times, axis=0) for name in columns}
-        return UserBatch(
-            ids=self.ids * times, **repeated, acted=self.acted * times, hidden=self.hidden * times
-        )
+    def take(self, rows: Ints) -> "UserBatch":
+        """The users of `rows`, each as often as named there: a copy."""
+        arrays = ("code", "own_author", "n_acted", "item", "t", "weight", "shown", "disliked")
+        taken: dict[str, Any] = {name: getattr(self, name)[rows] for name in arrays}
+        for name in ("ids", "acted", "hidden"):
+            column = getattr(self, name)
+            taken[name] = [column[row] for row in rows.tolist()]
+        return UserBatch(**taken)
 
 
 @dataclass

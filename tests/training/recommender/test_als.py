@@ -5,7 +5,7 @@ from scipy import sparse
 
 from tests.training.recommender.worlds import DAY, HOUR, START, tables, view_of
 from training.recommender.models.als import AlsSignal, fit_als
-from training.recommender.models.base import removed
+from training.recommender.models.base import Events, removed
 from training.recommender.replay import Replay
 from training.recommender.sequences import sequences_before
 
@@ -80,7 +80,10 @@ def test_taking_an_event_off_is_scoring_without_it_and_parts_give_the_same_signa
     view = view_of(tables(sorted(LIKES), POSTS))
     users, columns = view.users(["b-reader1"]), np.array([0, 7, 8])
     slots = np.flatnonzero(users.item[0] >= 0)
-    less, again = signal.without(view, users, columns, slots), AlsSignal.from_parts(signal.parts())
+    less, again = (
+        signal.without(view, users, columns, Events(0 * slots, slots)),
+        AlsSignal.from_parts(signal.parts()),
+    )
     for place, slot in enumerate(slots):
-        other = removed(users, np.array([slot]))
+        other = removed(users, Events(np.array([0]), np.array([slot])))
         np.testing.assert_allclose(less[place], again.value(view, other, columns)[0], atol=1e-5)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.training.recommender.worlds import DAY, HOUR, state_of, tables, view_of
 from training.recommender.export import read_state, write_state
-from training.recommender.models.base import Parts, removed
+from training.recommender.models.base import Events, Parts, removed
 from training.recommender.models.content import ContentSignal
 from training.recommender.models.lifted import Lifted
 from training.recommender.models.popularity import Popularity
@@ -100,10 +100,10 @@ def test_taking_an_event_off_is_scoring_without_it_and_parts_give_the_same_signa
     view = view_of(tables([(HOUR * n, "u", f"p{n}", "like") for n in range(1, 5)], posts))
     users, columns = view.users(["u"]), np.array([0, 6, 7])
     slots = np.flatnonzero(users.item[0] >= 0)
-    less = signal.without(view, users, columns, slots)
+    less = signal.without(view, users, columns, Events(0 * slots, slots))
     again = ContentSignal.from_parts(signal.parts())
     for place, slot in enumerate(slots):
-        other = removed(users, np.array([slot]))
+        other = removed(users, Events(np.array([0]), np.array([slot])))
         np.testing.assert_allclose(less[place], again.value(view, other, columns)[0], atol=1e-6)
 
 

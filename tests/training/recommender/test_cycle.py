@@ -10,7 +10,7 @@ from tests.training.recommender.worlds import HOUR, small_config, tables
 from training.bundle import BundleError, open_bundle
 from training.errors import NotEnoughDataError
 from training.recommender.export import read_state
-from training.recommender.models.base import removed
+from training.recommender.models.base import Events, removed
 from training.recommender.models.registry import READERS, read_model
 from training.recommender.score import score_bundle
 from training.recommender.served import ServedRecommender
@@ -134,6 +134,20 @@ def test_no_score_depends_on_the_batch_or_on_the_columns_asked_for(outcome, stat
         np.testing.assert_allclose(together[row, columns], part, atol=2e-4)
 
 
+@pytest.mark.parametrize("name", ["popularity", *PERSONAL])
+def test_what_is_due_to_an_event_is_the_score_less_the_score_without_it_for_many_users_at_once(
+    outcome, state, name
+):
+    model, view = read_model(outcome.candidate(name).bundle), FeedView.of(state)
+    users, columns = view.users(["user3", "stranger", "user8", "user21"]), np.array([7, 0, 55, 3])
+    events = Events.latest(users, 4)
+    assert np.bincount(events.row).tolist() == [4, 0, 4, 4]
+    blame = model.blame(view, users, columns, events)
+    fall = model.score(view, users, columns)[events.row] - model.score(view, removed(users, events), columns)
+    np.testing.assert_allclose(blame.whole, fall, atol=2e-4)
+    assert blame.content.shape == blame.whole.shape
+
+
 @pytest.mark.parametrize("name", PERSONAL)
 def test_the_event_named_as_a_reason_does_lift_the_post(outcome, state, name):
     model = read_model(outcome.candidate(name).bundle)
@@ -148,7 +162,7 @@ def test_the_event_named_as_a_reason_does_lift_the_post(outcome, state, name):
                 if reason == "popularity":
                     continue
                 slot = np.flatnonzero(users.item[0] == state.item_of(reason.partition(":")[2]))
-                without = model.score(view, removed(users, slot), column)[0, 0]
+                without = model.score(view, removed(users, Events(0 * slot, slot)), column)[0, 0]
                 assert without < model.score(view, users, column)[0, 0]
                 named += 1
     assert named or name == "slist"

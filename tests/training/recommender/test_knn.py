@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.recommender.worlds import tables, view_of
+from training.recommender.models.base import Events
 from training.recommender.models.knn import KnnSignal
 from training.recommender.models.popularity import Popularity
 
@@ -54,7 +55,7 @@ def test_taking_an_event_off_is_scoring_without_it(pairs):
     user = pairs[-1][0]
     users, columns = view.users([f"u{user}"]), np.arange(view.n_items)
     slots = np.flatnonzero(users.item[0] >= 0)
-    less = signal.without(view, users, columns, slots)
+    less = signal.without(view, users, columns, Events(0 * slots, slots))
     for place, slot in enumerate(slots):
         again = view.users([f"u{user}"])
         again.item[0, slot] = -1

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.recommender.worlds import START, tables, view_of
+from training.recommender.models.base import Events
 from training.recommender.models.slist import SlistSignal, fit_slist
 from training.recommender.replay import Replay
 from training.recommender.sequences import sequences_before
@@ -74,7 +75,7 @@ def test_taking_an_event_off_is_scoring_without_it(pairs):
     signal, view = fitted(pairs), view_of(world(pairs))
     users, columns = view.users([f"u{pairs[-1][0]}"]), np.arange(view.n_items)
     slots = np.flatnonzero(users.item[0] >= 0)
-    less = signal.without(view, users, columns, slots)
+    less = signal.without(view, users, columns, Events(0 * slots, slots))
     for place, slot in enumerate(slots):
         again = view.users(users.ids)
         again.item[0, slot] = -1

@@ -9,7 +9,7 @@ import numpy as np
 
 from training.recommender.feed.exploration import Slate
 from training.recommender.feed.query import Query
-from training.recommender.models.base import Recommender
+from training.recommender.models.base import Events, Recommender
 
 POPULARITY = "popularity"
 """Also the name of the fallback for a user of whom nothing is known."""
@@ -26,15 +26,16 @@ def reasons(model: Recommender, query: Query, slate: Slate) -> list[list[str]]:
     ranked = np.flatnonzero(~slate.explored)
     if not query.personal or len(ranked) == 0:
         return why
-    slots = np.flatnonzero(query.users.item[0] >= 0)[-LOOK_BACK:]
-    falls = model.blame(query.view, query.users, slate.items[ranked], slots)
-    by_content = model.blame_content(query.view, query.users, slate.items[ranked], slots)
-    kind = np.where(by_content > falls / 2, "content", "history")
+    events = Events.latest(query.users, LOOK_BACK)
+    blame = model.blame(query.view, query.users, slate.items[ranked], events)
+    kind = np.where(blame.content > blame.whole / 2, "content", "history")
     names = query.view.state.items.names
-    for place, row, kinds in zip(ranked.tolist(), falls, kind, strict=True):
+    for place, row, kinds in zip(ranked.tolist(), blame.whole.T, kind.T, strict=True):
         heaviest = np.argsort(-row, kind="stable")[:REASONS]
         told = [
-            f"{kinds[at]}:{names[query.users.item[0, slots[at]]]}" for at in heaviest if row[at] > _ROUNDING
+            f"{kinds[at]}:{names[query.users.item[0, events.slot[at]]]}"
+            for at in heaviest
+            if row[at] > _ROUNDING
         ]
         why[place] = told or why[place]
     return why

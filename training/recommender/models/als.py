@@ -18,7 +18,7 @@ from scipy import sparse
 
 from training.recommender.arrays import Ints, grown
 from training.recommender.blas import one_blas_thread
-from training.recommender.models.base import Parts, Scores, Vocabulary, picked, removed
+from training.recommender.models.base import Events, Parts, Scores, Vocabulary, picked, removed
 from training.recommender.sequences import Sequences
 from training.recommender.state import FeedState
 from training.recommender.view import FeedView, UserBatch
@@ -80,9 +80,9 @@ class AlsSignal:
         )
         return picked(full, columns)
 
-    def without(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """[slots, columns]: the user's vector made again, once per removed event."""
-        return self._encode(view, removed(users, slots)) @ self._posts(view)[columns].T
+    def without(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Scores:
+        """[events, columns]: the user's vector made again, once per removed event."""
+        return self._encode(view, removed(users, events)) @ self._posts(view)[columns].T
 
     def _encode(self, view: FeedView, users: UserBatch) -> Rows:
         return self._of_user(self._posts(view), users.item)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -67,6 +67,28 @@ class Parts:
         )
 
 
+class Events(NamedTuple):
+    """Events of the histories of a batch: [events] the user's row, [events] the slot of the history."""
+
+    row: Ints
+    slot: Ints
+
+    @classmethod
+    def latest(cls, users: UserBatch, each: int) -> Self:
+        """The last `each` of every user."""
+        row, slot = np.nonzero(users.item >= 0)
+        left = np.bincount(row, minlength=len(users)).cumsum()[row] - np.arange(len(row))
+        return cls(row[left <= each], slot[left <= each])
+
+
+class Blame(NamedTuple):
+    """[events, posts]: how far each post falls for the event's user when that event is removed."""
+
+    whole: Scores
+    content: Scores
+    """The part of it that is likeness of content: who wrote the post, about what, in which words."""
+
+
 class Recommender(Protocol):
     """A trained model."""
 
@@ -77,11 +99,8 @@ class Recommender(Protocol):
     def score(self, view: FeedView, users: UserBatch, columns: Ints | None = None) -> Scores:
         """[users, posts]: higher is better; posts are all of the view, or those of `columns`."""
 
-    def blame(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """For a single user, [columns, slots]: how far each post falls when that event of the history is removed."""
-
-    def blame_content(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """The part of `blame` that is likeness of content: who wrote the post, about what, in which words."""
+    def blame(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Blame:
+        """What each event of the histories does for each of the posts `columns`."""
 
     def parts(self) -> Parts:
         """Everything needed to build this model again."""
@@ -106,8 +125,8 @@ class Signal(Protocol):
     def value(self, view: FeedView, users: UserBatch, columns: Ints | None = None) -> Scores:
         """[users, posts]."""
 
-    def without(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """For a single user, [slots, columns]: the value had each event of the history, in turn, not happened."""
+    def without(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Scores:
+        """[events, columns]: the value for the event's user had that event, and it alone, not happened."""
 
     def parts(self) -> Parts:
         """Everything needed to build this signal again."""
@@ -118,10 +137,10 @@ def picked(values: npt.NDArray, columns: Ints | None) -> npt.NDArray:
     return values if columns is None else values[..., columns]
 
 
-def removed(users: UserBatch, slots: Ints) -> UserBatch:
-    """The single user of a batch, once per slot, with that event of the history taken out."""
-    out = users.repeat(len(slots))
-    out.item[np.arange(len(slots)), slots] = ABSENT
+def removed(users: UserBatch, events: Events) -> UserBatch:
+    """For each event its user, with that event taken out of the history."""
+    out = users.take(events.row)
+    out.item[np.arange(len(events.row)), events.slot] = ABSENT
     return out
 
 

@@ -4,19 +4,19 @@ score = sum of weight * feature. The weights come from a conditional logit (`ble
 being acted on, up to a constant of the user. The part that depends on posts alone is summed once a view.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
 
 from training.recommender.arrays import Ints
-from training.recommender.models.base import Parts, Scores, Signal, picked, removed
+from training.recommender.models.base import Blame, Events, Parts, Scores, Signal, picked, removed
 from training.recommender.models.features import (
     CONTENT_FEATURES,
     POST_FEATURES,
     USER_FEATURES,
-    look_at,
+    Look,
+    add_weighted,
     post_features,
 )
 from training.recommender.models.signals import SIGNALS
@@ -37,55 +37,41 @@ class Blend:
     signals: dict[str, Signal]
     weights: dict[str, float]
     name: ClassVar[str] = "blend"
-    _user_features: list[str] = field(init=False)
+    _of_content: dict[str, float] = field(init=False)
+    _of_others: dict[str, float] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._user_features = [name for name in USER_FEATURES if self.weights.get(name, 0.0) != 0.0]
+        used = {name: self.weights[name] for name in USER_FEATURES if self.weights.get(name, 0.0) != 0.0}
+        self._of_content = {name: weight for name, weight in used.items() if name in CONTENT_FEATURES}
+        self._of_others = {name: weight for name, weight in used.items() if name not in CONTENT_FEATURES}
 
     def score(self, view: FeedView, users: UserBatch, columns: Ints | None = None) -> Scores:
         """[users, posts]."""
         out = np.repeat(picked(self._posts(view), columns)[None, :], len(users), axis=0)
-        for term in self._features(view, users, columns, self._user_features):
-            out += term
+        add_weighted(out, Look(view, users, columns), self._of_content | self._of_others)
         for key, signal in self.signals.items():
             out += self._weighted(key, signal.value(view, users, columns))
         return out
 
-    def blame(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """[columns, slots]: all that depends on the history, summed again without each event."""
-        return self._falls(view, users, columns, slots, self._user_features, self.signals)
+    def blame(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Blame:
+        """All that depends on the history, summed again without each event. Of content are the features of author,
+        language, community and topics, and the signals of that kind."""
+        now, then = Look(view, users, columns), Look(view, removed(users, events), columns)
+        content, others = (
+            self._added(now, weights)[events.row] - self._added(then, weights)
+            for weights in (self._of_content, self._of_others)
+        )
+        for key, signal in self.signals.items():
+            fall = self._weighted(key, signal.value(view, users, columns))[events.row]
+            fall -= self._weighted(key, signal.without(view, users, columns, events))
+            part = content if signal.kind == "content" else others
+            part += fall
+        return Blame(content + others, content)
 
-    def blame_content(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """[columns, slots]: of that sum, the features of author, language, community and topics, and `content`."""
-        features = [name for name in self._user_features if name in CONTENT_FEATURES]
-        signals = [key for key, signal in self.signals.items() if signal.kind == "content"]
-        return self._falls(view, users, columns, slots, features, signals)
-
-    def _falls(
-        self,
-        view: FeedView,
-        users: UserBatch,
-        columns: Ints,
-        slots: Ints,
-        features: Iterable[str],
-        signals: Iterable[str],
-    ) -> Scores:
-        out = np.zeros((len(slots), len(columns)), dtype=np.float32)
-        without = self._features(view, removed(users, slots), columns, features)
-        for now, then in zip(self._features(view, users, columns, features), without, strict=True):
-            out += now - then
-        for key in signals:
-            signal = self.signals[key]
-            out += self._weighted(key, signal.value(view, users, columns))
-            out -= self._weighted(key, signal.without(view, users, columns, slots))
-        return out.T
-
-    def _features(
-        self, view: FeedView, users: UserBatch, columns: Ints | None, names: Iterable[str]
-    ) -> Iterator[Scores]:
-        look = look_at(view, users, columns)
-        for name in names:
-            yield np.float32(self.weights[name]) * USER_FEATURES[name](look)
+    def _added(self, look: Look, weights: dict[str, float]) -> Scores:
+        out = np.zeros((len(look.users), look.posts), dtype=np.float32)
+        add_weighted(out, look, weights)
+        return out
 
     def _weighted(self, key: str, value: Scores) -> Scores:
         return np.float32(self.weights[key]) * as_feature(self.signals[key], value)

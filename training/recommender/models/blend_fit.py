@@ -19,7 +19,7 @@ from training.recommender.arrays import Ints
 from training.recommender.config import BlendConfig
 from training.recommender.models.base import Signal
 from training.recommender.models.blend import Blend, as_feature
-from training.recommender.models.features import POST_FEATURES, USER_FEATURES, look_at, post_features
+from training.recommender.models.features import POST_FEATURES, USER_FEATURES, Look, post_features
 from training.recommender.models.logit import Choices, Matrix, Vector, fit_logit, probabilities
 from training.recommender.replay import Replay
 from training.recommender.view import FeedView, UserBatch
@@ -251,7 +251,7 @@ def _choice_set(
 
 
 def _features(view: FeedView, users: UserBatch, columns: Ints) -> Matrix:
-    look = look_at(view, users, columns)
+    look = Look(view, users, columns)
     pairs = np.stack([feature(look)[0] for feature in USER_FEATURES.values()], axis=1)
     return np.concatenate([post_features(view)[columns], pairs], axis=1).astype(np.float32)
 

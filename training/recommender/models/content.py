@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from training.recommender.arrays import Ints, grown
-from training.recommender.models.base import Parts, Scores, picked, removed
+from training.recommender.models.base import Events, Parts, Scores, picked
 from training.recommender.models.text_space import TextSpace
 from training.recommender.state import FeedState
 from training.recommender.view import FeedView, UserBatch
@@ -36,22 +36,34 @@ class ContentSignal:
 
     def value(self, view: FeedView, users: UserBatch, columns: Ints | None = None) -> Scores:
         """[users, posts]; below zero at most by chance likeness of texts."""
-        full = users.memo(f"content/{id(self)}/{id(view)}", lambda: self._likeness(view, users, None))
+        full = users.memo(f"content/{id(self)}/{id(view)}", lambda: self._all(view, users))
         return picked(full, columns)
 
-    def without(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """[slots, columns]: summed again, once per removed event."""
-        return self._likeness(view, removed(users, slots), columns)
-
-    def _likeness(self, view: FeedView, users: UserBatch, columns: Ints | None) -> Scores:
+    def without(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Scores:
+        """[events, columns]: the sum is additive, so each event's own share is taken off."""
+        alone = self._history(view, users, events, np.arange(len(events.row)))
         texts, labels = self._texts(view), _labels(view)
-        row, slot = np.nonzero(users.item >= 0)
-        weight = (self.recency ** (users.item.shape[1] - 1.0 - slot)).astype(np.float32)
-        history = sparse.csr_array((weight, (row, users.item[row, slot])), shape=(len(users), view.n_items))
-        # A slice of all rows would copy the matrix.
-        here = (texts, labels) if columns is None else (texts[columns], labels[columns])
-        said = (history @ texts) @ here[0].T
-        named = (here[1] @ (history @ labels).T.toarray()).T
+        said = (alone @ texts) @ texts[columns].T
+        named = (labels[columns] @ (alone @ labels).T).T.toarray()
+        return self.value(view, users, columns)[events.row] - self._mixed(said, named)
+
+    def _all(self, view: FeedView, users: UserBatch) -> Scores:
+        events = Events(*np.nonzero(users.item >= 0))
+        history = self._history(view, users, events, events.row, len(users))
+        texts, labels = self._texts(view), _labels(view)
+        said = (history @ texts) @ texts.T
+        named = (labels @ (history @ labels).T.toarray()).T
+        return self._mixed(said, named)
+
+    def _history(
+        self, view: FeedView, users: UserBatch, events: Events, rows: Ints, count: int | None = None
+    ) -> sparse.csr_array:
+        """[count, n_items]: the weights of `events`, each in its row of `rows`."""
+        weight = (self.recency ** (users.item.shape[1] - 1.0 - events.slot)).astype(np.float32)
+        shape = (len(rows) if count is None else count, view.n_items)
+        return sparse.csr_array((weight, (rows, users.item[events])), shape=shape)
+
+    def _mixed(self, said: Rows, named: Rows) -> Scores:
         return np.asarray(self.text_share * said + (1.0 - self.text_share) * named, dtype=np.float32)
 
     def _texts(self, view: FeedView) -> Rows:

@@ -4,8 +4,9 @@ Every feature is finite, zero where its source is missing (no author, no topics,
 from one user and one post alone. Logarithms are taken above a floor: what nobody has looked at for long is simply dead.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from training.recommender.state import ACTIVITY_HALF_LIVES_H, HALF_LIVES_H, SHOW
 from training.recommender.view import FeedView, UserBatch
 
 Rows = npt.NDArray[np.float32]
+T = TypeVar("T")
 
 FLOOR = float(np.log(0.1))
 BIRTH = 3.0
@@ -73,22 +75,85 @@ def _mean_by(code: npt.NDArray, value: npt.NDArray[np.float64]) -> npt.NDArray[n
     return mean[code]
 
 
-class _Look(NamedTuple):
-    """What the user features share: the view's columns asked for, and the histories' content and weights."""
+_BOOKS = {"author": slice(0, 1), "lang": slice(1, 2), "community": slice(2, 3), "topic": slice(3, None)}
+"""Columns of a view's content, by what they hold."""
+
+
+class _Labels(NamedTuple):
+    """The labels of one kind that some posts have: the codes that matter, and where each post has them."""
+
+    wanted: npt.NDArray
+    """[m] codes, ascending; code 0 (none) is the first."""
+    places: list[npt.NDArray]
+    """Each [posts] places among `wanted`: one for every column of the content that names any."""
+
+
+@dataclass
+class Look:
+    """What the user features share: the posts asked for, and the labels, lengths and tallies of the histories."""
 
     view: FeedView
     users: UserBatch
     columns: Ints | None
-    present: npt.NDArray[np.bool_]
-    n_past: npt.NDArray[np.float64]
+    _memo: dict[str, Any] = field(default_factory=dict)
 
-    def content(self, column: int) -> npt.NDArray:
-        picked_content = self.view.memo(
-            f"features/content/{column}", lambda: np.ascontiguousarray(self.view.content[:, column])
-        )
-        return picked(picked_content, self.columns)
+    def memo(self, key: str, build: Callable[[], T]) -> T:
+        """What `build` gave the first time; kept with the view where it is the same for every request."""
+        if key not in self._memo:
+            self._memo[key] = build()
+        return cast(T, self._memo[key])
+
+    @property
+    def posts(self) -> int:
+        """How many posts are asked for."""
+        return self.view.n_items if self.columns is None else len(self.columns)
+
+    @property
+    def n_past(self) -> npt.NDArray[np.float64]:
+        """[users] events in the history."""
+        return self.memo("n_past", lambda: (self.users.item >= 0).sum(axis=1).astype(np.float64))
+
+    def book(self, kind: str) -> int:
+        """How many codes there are of a kind."""
+        state = self.view.state
+        books = {"author": state.authors, "lang": state.langs, "community": state.communities}
+        return len(books.get(kind, state.topics))
+
+    def labels(self, kind: str) -> _Labels:
+        """Of the posts asked for."""
+        keeper = self.view if self.columns is None else self
+        return keeper.memo(f"features/labels/{kind}", lambda: self._labels(kind))
+
+    def _labels(self, kind: str) -> _Labels:
+        content = picked(self.view.content[:, _BOOKS[kind]].T, self.columns)
+        used = [np.ascontiguousarray(column) for column in content if column.any()]
+        if self.columns is None:
+            return _Labels(np.arange(self.book(kind)), used)
+        wanted, place = np.unique(np.concatenate([np.zeros(1, np.int32), *used]), return_inverse=True)
+        return _Labels(wanted, list(place[1:].reshape(len(used), -1)))
+
+    def tally(self, kind: str, past: str) -> tuple[npt.NDArray, npt.NDArray]:
+        """[users, m] how often each label occurs in `item` or `disliked` of the users, and [users] how many do at all.
+
+        "None" is not counted.
+        """
+        return self.memo(f"tally/{kind}/{past}", lambda: self._tally(kind, getattr(self.users, past)))
+
+    def _tally(self, kind: str, past: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray]:
+        user, slot = np.nonzero(past >= 0)
+        code = self.view.content[past[user, slot], _BOOKS[kind]]
+        wanted = self.labels(kind).wanted
+        # Labels that nobody asked about are counted as "none", which is then set to zero.
+        place = np.zeros(self.book(kind), dtype=np.int64)
+        place[wanted] = np.arange(len(wanted))
+        flat = place[code] + len(wanted) * user[:, None]
+        out = np.bincount(flat.ravel(), minlength=len(wanted) * len(past)).reshape(len(past), -1)
+        out[:, 0] = 0
+        total = np.bincount(user, (code > 0).sum(axis=1), minlength=len(past))
+        return out.astype(np.float64), total
 
     def post(self, name: str) -> Rows:
+        """[posts] one of POST_FEATURES."""
         index = POST_FEATURES.index(name)
         column = self.view.memo(
             f"features/{name}", lambda: np.ascontiguousarray(post_features(self.view)[:, index])
@@ -96,129 +161,136 @@ class _Look(NamedTuple):
         return picked(column, self.columns)
 
 
-def _tally(look: _Look, column: int, items: npt.NDArray, size: int) -> npt.NDArray[np.float64]:
-    """[users, size]: how often each code of a content column occurs among `items` [users, h]; code 0 counts nothing."""
-    code = np.where(items >= 0, look.view.content[np.maximum(items, 0), column], 0)
-    flat = code + size * np.arange(len(items))[:, None]
-    out = np.bincount(flat.ravel(), minlength=size * len(items)).reshape(len(items), size).astype(np.float64)
-    out[:, 0] = 0.0
+@dataclass(frozen=True)
+class ByLabel:
+    """A feature that is the mean of a number of the user's for each label of a kind that the post has."""
+
+    kind: str
+    table: Callable[[Look, str], npt.NDArray]
+    """[users, m], given the kind."""
+
+    def __call__(self, look: Look) -> Rows:
+        """[users, posts]."""
+        return _spread(look, self.kind, self.table(look, self.kind).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class ByPost:
+    """A feature that is a number of the user's times a number of the post's."""
+
+    user: Callable[[Look], npt.NDArray]
+    post: str
+    origin: float = 0.0
+
+    def __call__(self, look: Look) -> Rows:
+        """[users, posts]."""
+        return self.user(look).astype(np.float32)[:, None] * (look.post(self.post) - np.float32(self.origin))
+
+
+def _spread(look: Look, kind: str, table: Rows) -> Rows:
+    """[users, posts]: mean of a [users, m] table over each post's labels, zero where it has none."""
+    places = look.labels(kind).places
+    if not places:
+        return np.zeros((len(table), look.posts), dtype=np.float32)
+    out = np.take(table, places[0], axis=1)
+    if len(places) == 1:
+        return out
+    for place in places[1:]:
+        out += np.take(table, place, axis=1)
+    keeper = look.view if look.columns is None else look
+    out *= keeper.memo(f"features/per_label/{kind}", lambda: _per_label(places))
     return out
 
 
-def _lift(tally: npt.NDArray[np.float64], overall: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """log of (share of a code in the user's history, smoothed) over its share among all posts."""
-    total = tally.sum(axis=1, keepdims=True)
-    lift = np.log((tally + _SMOOTH * overall) / (total + _SMOOTH) / np.maximum(overall, 1e-12))
+def _per_label(places: list[npt.NDArray]) -> Rows:
+    named = sum((place > 0).astype(np.float32) for place in places)
+    return np.asarray(1.0 / np.maximum(named, 1.0), dtype=np.float32)
+
+
+def _count(look: Look, kind: str) -> npt.NDArray[np.float64]:
+    return np.log1p(look.tally(kind, "item")[0])
+
+
+def _disliked(look: Look, kind: str) -> npt.NDArray[np.float64]:
+    return np.log1p(look.tally(kind, "disliked")[0])
+
+
+def _lift(look: Look, kind: str) -> npt.NDArray[np.float64]:
+    """log of (share of a label in the user's history, smoothed) over its share among all posts."""
+
+    def build() -> npt.NDArray[np.float64]:
+        counts = np.bincount(look.view.content[:, _BOOKS[kind]].ravel(), minlength=look.book(kind)) + 1.0
+        return counts / counts.sum()
+
+    tally, total = look.tally(kind, "item")
+    overall = look.view.memo(f"features/share/{kind}", build)[look.labels(kind).wanted]
+    lift = np.log((tally + _SMOOTH * overall) / (total[:, None] + _SMOOTH) / np.maximum(overall, 1e-12))
     lift[:, 0] = 0.0
     return lift
 
 
-def _overall(look: _Look, columns: slice, size: int, key: str) -> npt.NDArray[np.float64]:
+def _habit(look: Look) -> npt.NDArray[np.float64]:
+    """[users]: mean log age (hours) at which the user acts on posts, smoothed towards e hours."""
+
     def build() -> npt.NDArray[np.float64]:
-        counts = np.bincount(look.view.content[:, columns].ravel(), minlength=size) + 1.0
-        return counts / counts.sum()
+        users = look.users
+        age = np.maximum(users.t - look.view.created[np.maximum(users.item, 0)], 60.0) / _HOUR
+        total = np.where(users.item >= 0, np.log(age), 0.0).sum(axis=1)
+        return (total + 3.0) / (look.n_past + 3.0)
 
-    return look.view.memo(f"features/share/{key}", build)
-
-
-def _author(look: _Look) -> npt.NDArray:
-    tally = _tally(look, 0, look.users.item, len(look.view.state.authors))
-    return np.log1p(tally).astype(np.float32)[:, look.content(0)]
+    return look.memo("habit", build)
 
 
-def _disliked_author(look: _Look) -> npt.NDArray:
-    tally = _tally(look, 0, look.users.disliked, len(look.view.state.authors))
-    return np.log1p(tally).astype(np.float32)[:, look.content(0)]
+def _habit_distance(look: Look) -> Rows:
+    out = look.post("log_age_h")[None, :] - _habit(look).astype(np.float32)[:, None]
+    np.abs(out, out=out)
+    out *= -np.log1p(look.n_past).astype(np.float32)[:, None]
+    return out
 
 
-def _language(look: _Look) -> npt.NDArray:
-    size = len(look.view.state.langs)
-    lift = _lift(_tally(look, 1, look.users.item, size), _overall(look, slice(1, 2), size, "lang"))
-    return lift.astype(np.float32)[:, look.content(1)]
+def _busy(look: Look) -> npt.NDArray[np.float64]:
+    return np.log1p(look.users.n_acted) - 1.0
 
 
-def _community(look: _Look) -> npt.NDArray:
-    size = len(look.view.state.communities)
-    lift = _lift(_tally(look, 2, look.users.item, size), _overall(look, slice(2, 3), size, "community"))
-    return lift.astype(np.float32)[:, look.content(2)]
-
-
-def _topic_mean(look: _Look, table: Rows) -> npt.NDArray:
-    """[users, posts]: mean of a [users, topics] table over each post's topics."""
-    columns = range(3, look.view.content.shape[1])
-    named = sum((look.content(column) > 0).astype(np.float32) for column in columns)
-    total = sum(table[:, look.content(column)] for column in columns)
-    return np.asarray(total / np.maximum(named, 1.0))
-
-
-def _topics(look: _Look) -> npt.NDArray:
-    size = len(look.view.state.topics)
-    columns = range(3, look.view.content.shape[1])
-    tally = sum((_tally(look, column, look.users.item, size) for column in columns), np.zeros(1))
-    return _topic_mean(look, _lift(tally, _overall(look, slice(3, None), size, "topics")).astype(np.float32))
-
-
-def _disliked_topics(look: _Look) -> npt.NDArray:
-    size = len(look.view.state.topics)
-    columns = range(3, look.view.content.shape[1])
-    tally = sum((_tally(look, column, look.users.disliked, size) for column in columns), np.zeros(1))
-    return _topic_mean(look, np.log1p(tally).astype(np.float32))
-
-
-def _habit(look: _Look) -> npt.NDArray[np.float32]:
-    """[users, 1]: mean log age (hours) at which the user acts on posts, smoothed towards e hours."""
-    age = np.maximum(look.users.t - look.view.created[np.maximum(look.users.item, 0)], 60.0) / _HOUR
-    total = np.where(look.present, np.log(age), 0.0).sum(axis=1)
-    return ((total + 3.0) / (look.n_past + 3.0)).astype(np.float32)[:, None]
-
-
-def _habit_distance(look: _Look) -> npt.NDArray:
-    distance = np.abs(look.post("log_age_h")[None, :] - _habit(look))
-    return -distance * np.log1p(look.n_past).astype(np.float32)[:, None]
-
-
-def _habit_age(look: _Look) -> npt.NDArray:
-    return (_habit(look) - 1.0) * (look.post("log_age_h") - 3.0)[None, :]
-
-
-def _busy_age(look: _Look) -> npt.NDArray:
-    return _busy(look) * (look.post("log_age_h") - 3.0)[None, :]
-
-
-def _busy_popularity(look: _Look) -> npt.NDArray:
-    return _busy(look) * look.post("popularity_1h")[None, :]
-
-
-def _busy(look: _Look) -> npt.NDArray[np.float32]:
-    return (np.log1p(look.users.n_acted) - 1.0).astype(np.float32)[:, None]
-
-
-def _shown_before(look: _Look) -> npt.NDArray:
+def _shown_before(look: Look) -> Rows:
     """log(1 + how often the post was lately shown to the user)."""
     out = np.zeros((len(look.users), look.view.n_items), dtype=np.float32)
-    user, place = np.nonzero((look.users.shown >= 0) & (look.users.shown < look.view.n_items))
-    np.add.at(out, (user, look.users.shown[user, place]), 1.0)
-    return picked(np.log1p(out), look.columns)
+    user, slot = np.nonzero((look.users.shown >= 0) & (look.users.shown < look.view.n_items))
+    at = (user, look.users.shown[user, slot])
+    np.add.at(out, at, 1.0)
+    # An index may come twice: its logarithm is taken of what was counted, not of a logarithm.
+    out[at] = np.log1p(out[at])
+    return picked(out, look.columns)
 
 
-USER_FEATURES: dict[str, Callable[[_Look], npt.NDArray]] = {
-    "author": _author,
-    "disliked_author": _disliked_author,
-    "language": _language,
-    "community": _community,
-    "topics": _topics,
-    "disliked_topics": _disliked_topics,
-    "habit_age": _habit_age,
+USER_FEATURES: dict[str, Callable[[Look], Rows]] = {
+    "author": ByLabel("author", _count),
+    "disliked_author": ByLabel("author", _disliked),
+    "language": ByLabel("lang", _lift),
+    "community": ByLabel("community", _lift),
+    "topics": ByLabel("topic", _lift),
+    "disliked_topics": ByLabel("topic", _disliked),
+    "habit_age": ByPost(lambda look: _habit(look) - 1.0, "log_age_h", 3.0),
     "habit_distance": _habit_distance,
-    "busy_age": _busy_age,
-    "busy_popularity": _busy_popularity,
+    "busy_age": ByPost(_busy, "log_age_h", 3.0),
+    "busy_popularity": ByPost(_busy, "popularity_1h"),
     "shown_before": _shown_before,
 }
 CONTENT_FEATURES = ("author", "language", "community", "topics")
 """Those by which a post of the history makes posts of like content rise."""
 
 
-def look_at(view: FeedView, users: UserBatch, columns: Ints | None = None) -> _Look:
-    """Shared inputs of the user features; call `USER_FEATURES[name](look)` for [users, posts]."""
-    present = users.item >= 0
-    return _Look(view, users, columns, present, present.sum(axis=1).astype(np.float64))
+def add_weighted(out: Rows, look: Look, weights: Mapping[str, float]) -> None:
+    """Add weight * feature to `out` [users, posts]; numbers that are looked up by the same labels are summed first."""
+    tables: dict[str, npt.NDArray] = {}
+    for name, weight in weights.items():
+        feature = USER_FEATURES[name]
+        if isinstance(feature, ByLabel):
+            table = weight * feature.table(look, feature.kind)
+            tables[feature.kind] = table + tables.get(feature.kind, np.float64(0.0))
+        else:
+            value = feature(look)
+            value *= np.float32(weight)
+            out += value
+    for kind, summed in tables.items():
+        out += _spread(look, kind, summed.astype(np.float32))

@@ -12,8 +12,8 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from training.recommender.arrays import Ints
-from training.recommender.models.base import Parts, Scores, picked
+from training.recommender.arrays import ABSENT, Ints
+from training.recommender.models.base import Events, Parts, Scores, picked
 from training.recommender.view import FeedView, UserBatch
 
 
@@ -33,10 +33,10 @@ class KnnSignal:
         full = users.memo(f"{self}/{id(view)}", lambda: self._all(view, users))
         return picked(full, columns)
 
-    def without(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """[slots, columns]: the sum is additive, so each event's own share is taken off."""
-        shares = self._shares(view, users, columns, slots)
-        return np.maximum(self.value(view, users, columns) - shares, 0.0)
+    def without(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Scores:
+        """[events, columns]: the sum is additive, so each event's own share is taken off."""
+        shares = self._shares(view, users, columns, events)
+        return np.maximum(self.value(view, users, columns)[events.row] - shares, 0.0)
 
     def parts(self) -> Parts:
         """Two numbers: the co-occurrence itself is in the state."""
@@ -85,19 +85,20 @@ class KnnSignal:
         items = view.state.history.raw("item")[fans]
         return items, (items >= 0) & (items < view.n_items)
 
-    def _shares(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """[slots, columns]: what each event of the single user's history adds to each post."""
-        out = np.zeros((len(slots), len(columns)))
-        place = np.full(view.n_items + 1, len(columns))
-        place[columns] = np.arange(len(columns))
-        history = users.item[0]
-        for index, slot in enumerate(slots):
-            if history[slot] < 0:
-                continue
-            at = np.array([slot])
-            fans, closeness = self._neighbours(view, users, 0, history[at], self._weights(view, history, at))
-            items, ok = self._acted_on(view, fans)
-            weight = np.broadcast_to(closeness[:, None], items.shape)[ok]
-            found = np.bincount(place[items[ok]], weight, minlength=len(columns) + 1)
-            out[index] = found[: len(columns)]
-        return (out * self._norm(view)[columns]).astype(np.float32)
+    def _shares(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Scores:
+        """[events, columns]: what each event adds to each post for its user."""
+        history = users.item[events.row, events.slot]
+        fans = view.state.fans.raw("user")[history]
+        event, place = np.nonzero((fans >= 0) & (fans != users.code[events.row, None]))
+        fan = fans[event, place]
+        step = users.item.shape[1] - 1.0 - events.slot
+        weight = self.recency**step * self._norm(view)[history]
+        closeness = weight[event] / np.log2(2.0 + view.state.user_items[fan])
+        wanted = np.full(view.n_items + 1, ABSENT)
+        wanted[columns] = np.arange(len(columns))
+        # Posts that came after the view, and empty slots, stand behind the last one.
+        found = wanted[np.minimum(view.state.history.raw("item")[fan], view.n_items)]
+        common, slot = np.nonzero(found >= 0)
+        cell = event[common] * len(columns) + found[common, slot]
+        out = np.bincount(cell, closeness[common], minlength=len(history) * len(columns))
+        return (out.reshape(len(history), -1) * self._norm(view)[columns]).astype(np.float32)

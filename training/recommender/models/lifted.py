@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 
 from training.recommender.arrays import Ints
-from training.recommender.models.base import Parts, Scores, Signal
+from training.recommender.models.base import Blame, Events, Parts, Scores, Signal
 from training.recommender.models.popularity import Popularity
 from training.recommender.models.signals import SIGNALS
 from training.recommender.view import FeedView, UserBatch
@@ -36,15 +36,11 @@ class Lifted:
         lift = self._lift(self.signal.value(view, users, columns))
         return self.popularity.score(view, users, columns) + lift
 
-    def blame(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """[columns, slots]."""
-        now = self._lift(self.signal.value(view, users, columns))
-        return (now - self._lift(self.signal.without(view, users, columns, slots))).T
-
-    def blame_content(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """[columns, slots]: all or nothing."""
-        of_content = np.float32(self.signal.kind == "content")
-        return of_content * self.blame(view, users, columns, slots)
+    def blame(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Blame:
+        """Of content: all or nothing."""
+        now = self._lift(self.signal.value(view, users, columns))[events.row]
+        whole = now - self._lift(self.signal.without(view, users, columns, events))
+        return Blame(whole, np.float32(self.signal.kind == "content") * whole)
 
     def _lift(self, value: Scores) -> Scores:
         return (self.strength * np.log1p(np.maximum(value, 0.0) / self.scale)).astype(np.float32)

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from training.recommender.arrays import Ints
-from training.recommender.models.base import Parts, Scores, picked
+from training.recommender.models.base import Blame, Events, Parts, Scores, picked
 from training.recommender.state import HALF_LIVES_H
 from training.recommender.view import FeedView, UserBatch
 
@@ -42,13 +42,10 @@ class Popularity:
         row = picked(self.posts(view), columns)
         return np.broadcast_to(row, (len(users), len(row)))
 
-    def blame(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
+    def blame(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Blame:
         """Zero: nobody's history matters."""
-        return np.zeros((len(columns), len(slots)), dtype=np.float32)
-
-    def blame_content(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """Zero, like `blame`."""
-        return self.blame(view, users, columns, slots)
+        nothing = np.zeros((len(events.row), len(columns)), dtype=np.float32)
+        return Blame(nothing, nothing)
 
     def parts(self) -> Parts:
         """Two numbers."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from training.recommender.arrays import Ints
-from training.recommender.models.base import Parts, Scores, Vocabulary, picked, removed
+from training.recommender.models.base import Blame, Events, Parts, Scores, Vocabulary, picked, removed
 from training.recommender.models.popularity import Popularity
 from training.recommender.models.sasrec_net import BUCKETS, NetShape, SasrecNet
 from training.recommender.state import FeedState
@@ -88,9 +88,9 @@ class SasrecSignal:
         )
         return picked(full, columns)
 
-    def without(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """[slots, columns]: encoded again, once per removed event."""
-        return self._encode(view, removed(users, slots)) @ self._posts(view)[columns].T
+    def without(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Scores:
+        """[events, columns]: encoded again, once per removed event."""
+        return self._encode(view, removed(users, events)) @ self._posts(view)[columns].T
 
     def _posts(self, view: FeedView) -> Scores:
         """[n_items, width]. A vector depends on id and content alone, so those of earlier views are kept."""
@@ -154,14 +154,11 @@ class Sasrec:
         prior = view.memo(f"sasrec/{id(self)}/prior", lambda: prior_features(view) @ self._prior)
         return self.signal.value(view, users, columns) + picked(prior, columns)
 
-    def blame(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """[columns, slots]."""
-        now = self.signal.value(view, users, columns)
-        return (now - self.signal.without(view, users, columns, slots)).T
-
-    def blame_content(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """Zero: the order of posts is read, and what is due to their content cannot be told apart."""
-        return np.zeros((len(columns), len(slots)), dtype=np.float32)
+    def blame(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Blame:
+        """All of it is about the order of posts; what they say is in their vectors, and not told apart."""
+        now = self.signal.value(view, users, columns)[events.row]
+        whole = now - self.signal.without(view, users, columns, events)
+        return Blame(whole, np.zeros_like(whole))
 
     def parts(self) -> Parts:
         """Those of the signal."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import linalg, sparse
 
 from training.recommender.arrays import ABSENT, Ints
-from training.recommender.models.base import Parts, Scores, Vocabulary, picked
+from training.recommender.models.base import Events, Parts, Scores, Vocabulary, picked
 from training.recommender.sequences import Sequences
 from training.recommender.view import FeedView, UserBatch
 
@@ -42,14 +42,14 @@ class SlistSignal:
         """[users, posts]; zero for posts that came after training."""
         return picked(users.memo(f"slist/{id(self)}/{id(view)}", lambda: self._all(view, users)), columns)
 
-    def without(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """[slots, columns]: additive, so each event's own row is taken off."""
-        x = self._inputs(view, users).toarray()
-        each = np.zeros((len(slots), len(self.names)))
-        place = self._places(view, users)[0][slots]
-        inside = place >= 0
-        each[np.flatnonzero(inside), place[inside]] = x[0, place[inside]]
-        return self.value(view, users, columns) - self._spread(view, sparse.csr_array(each))[:, columns]
+    def without(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Scores:
+        """[events, columns]: additive, so each event's own row is taken off."""
+        lag = users.item.shape[1] - 1 - events.slot
+        place = self._places(view, users)[events.row, events.slot]
+        inside = np.flatnonzero((place >= 0) & (lag < self.window))
+        shape = (len(events.row), len(self.names))
+        each = sparse.csr_array((self.decay ** lag[inside], (inside, place[inside])), shape=shape)
+        return self.value(view, users, columns)[events.row] - self._spread(view, each, columns)
 
     def _all(self, view: FeedView, users: UserBatch) -> Scores:
         return self._spread(view, self._inputs(view, users))
@@ -64,10 +64,10 @@ class SlistSignal:
         value = self.decay ** (place.shape[1] - 1.0 - column)
         return sparse.csr_array((value, (row, place[row, column])), shape=(len(users), len(self.names)))
 
-    def _spread(self, view: FeedView, inputs: sparse.csr_array) -> Scores:
+    def _spread(self, view: FeedView, inputs: sparse.csr_array, columns: Ints | None = None) -> Scores:
         known = (inputs @ self.weights).toarray()
         padded = np.concatenate([known, np.zeros((len(known), 1))], axis=1).astype(np.float32)
-        return padded[:, self._vocabulary.align(view)]
+        return padded[:, picked(self._vocabulary.align(view), columns)]
 
     def parts(self) -> Parts:
         """The sparse matrix and the names of its rows and columns."""
