@@ -172,7 +172,7 @@ def same_answers(api: httpx.Client, peer: str, users: Sequence[str], k: int) -> 
     rows = [{"user_id": user, "k": k} for user in users]
     theirs = httpx.post(f"{peer}{PEER_PATH}", json={"dataframe_records": rows}, timeout=60)
     for row, answer in zip(rows, theirs.raise_for_status().json()["predictions"], strict=True):
-        ours = api.post(PATH, json=row).raise_for_status().json()["items"]
+        ours = api.post(PATH, json={**row, "plain": True}).raise_for_status().json()["items"]
         if [item["post_id"] for item in ours] != [item["post_id"] for item in answer]:
             raise RuntimeError(f"API and peer recommend different posts to {row['user_id']}")
 
