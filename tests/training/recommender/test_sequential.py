@@ -168,7 +168,8 @@ def fitted() -> tuple[list[np.ndarray], float, float, list[dict[str, float]]]:
     sequences = walks(400, 40)
     histories = Histories.of([items[:-1] for items in sequences], 40)
     config = SequentialConfig(
-        width=32, epochs_wanted=0.0, sparse_events=0.0, heads=2, length=16, tokens=512, max_epochs=25, learning_rate=1e-2, dropout=0.0,
+        width=32, epochs_wanted=0.0, sparse_events=0.0,
+        heads=2, length=16, tokens=512, max_epochs=25, learning_rate=1e-2, dropout=0.0,
         transitions=LAST_ITEM,
     )  # fmt: skip
     model, curves = fit_sequential(histories, config, 60.0, lambda _: None, threads=1)
@@ -192,7 +193,8 @@ def test_a_long_catalogue_trains_on_a_sample_of_candidates() -> None:
     sequences = walks(400, 40)
     histories = Histories.of([items[:-1] for items in sequences], 40)
     config = SequentialConfig(
-        width=32, epochs_wanted=0.0, sparse_events=0.0, heads=2, length=16, tokens=256, max_epochs=20, learning_rate=1e-2, dropout=0.0,
+        width=32, epochs_wanted=0.0, sparse_events=0.0,
+        heads=2, length=16, tokens=256, max_epochs=20, learning_rate=1e-2, dropout=0.0,
         full_items=1, negatives=16, own_rows=20, shared_rows=30, transitions=LAST_ITEM,
     )  # fmt: skip
     model, curves = fit_sequential(histories, config, 60.0, lambda _: None, threads=2)
