@@ -11,6 +11,7 @@ QUICK: dict[str, Any] = {
     "ops": {
         "recommender_candidates": {
             "config": {
+                "sequential": {"seconds": 3.0, "width": 16, "narrow": 16, "heads": 2},
                 "sasrec": {"max_epochs": 2, "width": 16, "blocks": 1},
                 "blend": {"max_groups": 600, "candidates": 64, "penalties": [30.0], "folds": 2},
             }

@@ -63,9 +63,10 @@ FLAGS = ("is_positive", "is_negative", "is_impression", "is_own_item")
 
 
 def recommenders(folder: Path) -> dict[str, Bundle]:
-    """One bundle of each kind that the trainer makes, the transformer left out."""
+    """One bundle of each kind that the trainer makes, the transformers left out."""
     config = RecommenderConfig()
     config.sasrec.enabled = False
+    config.sequential.enabled = False
     config.split.bootstrap = 100
     outcome = train(tables(), config, folder, lambda line: None)
     return {candidate.name: candidate.bundle for candidate in outcome.candidates}

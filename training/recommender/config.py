@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from training.recommender.state import HALF_LIVES_H
+from training.recommender.sequential.config import SequentialConfig
+from training.recommender.state import HALF_LIVES_H, HISTORY
 
 
 class _Group(BaseModel):
@@ -117,6 +118,21 @@ class SlistConfig(_Group):
     )
 
 
+class SequentialGroup(SequentialConfig):
+    """Transformer over skip-transition counts, for the posts known when it is trained."""
+
+    enabled: bool = Field(True, description="Train it at all")
+    seconds: float = Field(20.0, gt=0.0, description="Time budget, seconds")
+    threads: int = Field(0, ge=0, description="Cores; 0: all. The same seed repeats on one alone")
+    length: int = Field(HISTORY, ge=2, le=HISTORY, description="Posts of the history that are read")
+    strengths: list[float] = Field(
+        [0.25, 0.5, 1.0], min_length=1, description="Exponents of the signal tried"
+    )
+    scales: list[float] = Field(
+        [0.01, 0.1], min_length=1, description="Signal sizes at which it begins to count: values tried"
+    )
+
+
 class SasrecConfig(_Group):
     """Causal transformer over the user's history."""
 
@@ -165,6 +181,7 @@ class RecommenderConfig(_Group):
     content: ContentConfig = Field(default_factory=ContentConfig)
     als: AlsConfig = Field(default_factory=AlsConfig)
     slist: SlistConfig = Field(default_factory=SlistConfig)
+    sequential: SequentialGroup = Field(default_factory=SequentialGroup)
     sasrec: SasrecConfig = Field(default_factory=SasrecConfig)
     blend: BlendConfig = Field(default_factory=BlendConfig)
     snapshot_events: int = Field(

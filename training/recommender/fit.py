@@ -6,7 +6,7 @@ blend from up to the end of the validation window. Nothing here looks at the tes
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from training.recommender.models.text_space import fit_text_space
 from training.recommender.ranking import TOP, Ranked, Scorer, Scores, ndcg, rank_events
 from training.recommender.replay import Replay
 from training.recommender.sequences import sequences_before
+from training.recommender.sequential.config import SequentialConfig
 from training.recommender.split import Split, sample
 from training.recommender.view import FeedView, UserBatch
 from training.result import Progress
@@ -108,6 +109,23 @@ class Trainer:
             keep=config.keep,
         )
         return self._lifted(popularity, signal, config, began)
+
+    def sequential(self, popularity: Popularity) -> Fitted | None:
+        """The transformer over transition counts; None when nobody acted on two posts, or it is switched off."""
+        if not self.config.sequential.enabled:
+            return None
+        from training.recommender.models.sequential import fit_sequential_signal
+
+        began, config = time.monotonic(), self.config.sequential
+        sequences = sequences_before(self.replay.events, self.split.cut)
+        core = SequentialConfig.model_validate(config.model_dump(include=set(SequentialConfig.model_fields)))
+        core = core.model_copy(update={"seed": self.config.seed})
+        fitted = fit_sequential_signal(sequences, core, config.seconds, self.progress, config.threads)
+        if fitted is None:
+            return None
+        signal, curves = fitted
+        lifted = self._lifted(popularity, signal, config, began)
+        return replace(lifted, curves=curves)
 
     def sasrec(self) -> Fitted | None:
         """The transformer; None when no user acted on two posts before the cut, or it is switched off."""
@@ -196,13 +214,13 @@ def fit_all(trainer: Trainer) -> tuple[dict[str, Fitted], dict[str, Ranked], lis
     for fit in (trainer.item_knn, trainer.content, trainer.als, trainer.slist):
         entry = fit(popularity)
         fitted[entry.model.name] = entry
-    sasrec = trainer.sasrec()
-    if sasrec is None:
-        notes.append(
-            "sasrec was not trained: it is switched off, or no user acted on two posts before the cut."
-        )
-    else:
-        fitted["sasrec"] = sasrec
+    for name, neural in (("sequential", trainer.sequential(popularity)), ("sasrec", trainer.sasrec())):
+        if neural is None:
+            notes.append(
+                f"{name} was not trained: it is switched off, or no user acted on two posts before the cut."
+            )
+        else:
+            fitted[name] = neural
     blended = trainer.blend({name: entry.signal for name, entry in fitted.items() if entry.signal})
     if blended is None:
         notes.append("the blend was not trained: no held-out post was known at the refresh before its event.")

@@ -47,7 +47,9 @@ def two_fits(tastes):
     return [fit_all(Trainer(r, split, config, lambda line: None, validation)) for r in (replay, other)]
 
 
-@pytest.mark.parametrize("name", ["popularity", "item_knn", "content", "als", "slist", "sasrec", "blend"])
+@pytest.mark.parametrize(
+    "name", ["popularity", "item_knn", "content", "als", "slist", "sequential", "sasrec", "blend"]
+)
 def test_nothing_of_the_test_window_is_learnt(two_fits, name):
     one, other = (fitted[name].model.parts() for fitted, _, _ in two_fits)
     assert one.config == other.config

@@ -110,10 +110,13 @@ def tastes(seed: int = 5, users: int = 60, posts: int = 240, events: int = 3000)
 def small_config(**changes: Any) -> RecommenderConfig:
     """Quick, with every model."""
     config = RecommenderConfig(**changes)
+    config.sequential.width, config.sequential.narrow, config.sequential.sparse.max_epochs = 16, 16, 2
     config.split.bootstrap = 100
     config.split.min_window_events = 50
     config.sasrec.width, config.sasrec.blocks, config.sasrec.max_epochs = 16, 1, 2
-    config.sasrec.max_seconds = 600.0  # epochs end it, so that it ends the same everywhere
+    config.sequential.threads = 1
+    # Epochs end the fits, so that they end the same everywhere.
+    config.sequential.seconds = config.sasrec.max_seconds = 600.0
     config.blend.max_groups, config.blend.candidates, config.blend.penalties = 200, 32, [10.0, 100.0]
     return config
 

@@ -21,7 +21,7 @@ def _sasrec(parts: Parts) -> Recommender:
 
 READERS: dict[str, Callable[[Parts], Recommender]] = {
     "popularity": Popularity.from_parts,
-    **dict.fromkeys(("item_knn", "content", "als", "slist"), Lifted.from_parts),
+    **dict.fromkeys(("item_knn", "content", "als", "slist", "sequential"), Lifted.from_parts),
     "sasrec": _sasrec,
     "blend": Blend.from_parts,
 }

@@ -16,11 +16,19 @@ def _sasrec(parts: Parts) -> Signal:
     return SasrecSignal.from_parts(parts)
 
 
+def _sequential(parts: Parts) -> Signal:
+    """As above."""
+    from training.recommender.models.sequential import SequentialSignal
+
+    return SequentialSignal.from_parts(parts)
+
+
 SIGNALS: dict[str, Callable[[Parts], Signal]] = {
     "item_knn": KnnSignal.from_parts,
     "content": ContentSignal.from_parts,
     "als": AlsSignal.from_parts,
     "slist": SlistSignal.from_parts,
+    "sequential": _sequential,
     "sasrec": _sasrec,
 }
 """How to read each signal from its parts, cheapest first."""

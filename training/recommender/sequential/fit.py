@@ -84,7 +84,7 @@ def fit_sequential(
     """Train for at most about `seconds`, counting included, on `threads` cores (0: all).
 
     The last items of a few users are held out to choose between weights. The curves hold `train/loss` and
-    `validation/ndcg_at_10` by `step`, with `seconds`. The same seed gives the same weights on one thread, when the
+    `sample/ndcg_at_10` by `step`, with `seconds`. The same seed gives the same weights on one thread, when the
     epochs end before the time does. Raises ValueError when no user has two items or `heads` does not divide a width.
     """
     clock = _Clock(seconds)
@@ -145,7 +145,7 @@ class _Chooser:
             self.best, self.value = self._model(copy.deepcopy(net), adjustment), value
         self.cost = time.monotonic() - began
         self.clock.looking += self.cost
-        row = {"step": step, "seconds": self.clock.elapsed, "validation/ndcg_at_10": value}
+        row = {"step": step, "seconds": self.clock.elapsed, "sample/ndcg_at_10": value}
         self.curves.append(row | ({"train/loss": loss} if np.isfinite(loss) else {}))
         return value
 
