@@ -8,7 +8,7 @@ import torch
 from scipy import sparse, special
 
 from training.recommender.arrays import ABSENT, Ints
-from training.recommender.models.base import Parts, Scores, Vocabulary, picked, removed
+from training.recommender.models.base import Events, Parts, Scores, Vocabulary, picked, removed
 from training.recommender.sequences import Sequences
 from training.recommender.sequential.config import DENSE_ITEMS, SequentialConfig
 from training.recommender.sequential.fit import Curves, fit_sequential
@@ -41,9 +41,9 @@ class SequentialSignal:
         full = users.memo(f"sequential/{id(self)}/{id(view)}", lambda: self._chances(view, users))
         return picked(full, columns)
 
-    def without(self, view: FeedView, users: UserBatch, columns: Ints, slots: Ints) -> Scores:
-        """[slots, columns]: read again, once per removed event."""
-        return self._chances(view, removed(users, slots))[:, columns]
+    def without(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Scores:
+        """[events, columns]: read again, once per removed event."""
+        return self._chances(view, removed(users, events))[:, columns]
 
     def _chances(self, view: FeedView, users: UserBatch) -> Scores:
         aligned = np.append(self._vocabulary.align(view), ABSENT)
