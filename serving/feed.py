@@ -8,27 +8,29 @@ arrival.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 from pydantic import ValidationError
 
+from serving.batcher import Batcher
 from serving.canonical import Event
 from serving.metrics import Metrics
 from serving.models import Ranker, RecommenderEngine, State
-
-T = TypeVar("T")
+from training.recommender.feed.messages import Ranking, Request
 
 ASKERS = 2
 """Threads that compute recommendations; the array work lets go of the interpreter lock."""
+MOST_TOGETHER = 8
+"""Requests that one thread answers together."""
 REMEMBERED = 100_000
 """Live events kept for replay into the next state; older ones wait in the landing zone for the lake."""
 _KEY = pa.schema(
@@ -87,6 +89,10 @@ class Desk:
     version: str
     ranker: Ranker
 
+    def answer(self, requests: Sequence[Request]) -> list[Ranking]:
+        """Answers, in the order of `requests`."""
+        return self.ranker.answer(requests)
+
 
 class LiveFeed:
     """Holds the state, the live events and the model over them. `observe` and `ask` from the event loop, `publish` and
@@ -95,7 +101,7 @@ class LiveFeed:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._turn = ThreadPoolExecutor(1, thread_name_prefix="feed")
-        self._askers = ThreadPoolExecutor(ASKERS, thread_name_prefix="recommend")
+        self._batcher: Batcher[Request, Ranking] = Batcher(ASKERS, MOST_TOGETHER, "recommend")
         self._changing = threading.Lock()
         self._recent: deque[LiveEvent] = deque(maxlen=REMEMBERED)
         self._arrived = 0
@@ -110,9 +116,9 @@ class LiveFeed:
         """Take in events; returns when the state knows them."""
         await asyncio.get_running_loop().run_in_executor(self._turn, self._take_in, events)
 
-    async def ask(self, question: Callable[[], T]) -> T:
-        """Answer `question` on a thread that may compute."""
-        return await asyncio.get_running_loop().run_in_executor(self._askers, question)
+    async def ask(self, desk: Desk, request: Request) -> Ranking:
+        """The answer of `desk`. Raises whatever its model raises on this request."""
+        return await self._batcher.ask(desk, request)
 
     def recall(self, folder: Path) -> int:
         """Remember the events in the sealed segments of `folder`: acknowledged, but perhaps not yet in the lake.
@@ -157,7 +163,7 @@ class LiveFeed:
     def close(self) -> None:
         """Let what was asked finish, then stop."""
         self._turn.shutdown(wait=True)
-        self._askers.shutdown(wait=True)
+        self._batcher.close()
 
     def _take_in(self, events: Sequence[LiveEvent]) -> None:
         self._recent.extend(events)

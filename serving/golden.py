@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, cast
 
-from serving.models import ContextEvent, GeneratorEngine, Loaders, RecommenderEngine, Sampling
+from serving.models import GeneratorEngine, Loaders, RecommenderEngine, Sampling
 from training.bundle import Bundle, BundleError
+from training.recommender.feed.messages import ContextEvent, Request
 
 FILE = "golden.json"
 STATE = "state"
@@ -58,9 +59,9 @@ def _recommended(
     ranker = engine.on(loaders.state(bundle.path / STATE))
     for entry in read(bundle):
         body = entry["request"]
-        ranking = ranker.recommend(
-            body["user_id"], body.get("k", 20), _context(body), body.get("exclude_seen", True), plain=True
-        )
+        context, seen = _context(body), body.get("exclude_seen", True)
+        request = Request(body["user_id"], body.get("k", 20), context, seen, plain=True)
+        (ranking,) = ranker.answer([request])
         yield entry["expect"], {"post_ids": [item.post_id for item in ranking.items]}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from training.bundle import Bundle
+from training.recommender.feed.messages import Ranking, Request
 from training.recommender.feed.settings import PLAIN, FeedSettings
 
 
@@ -52,34 +53,6 @@ class GeneratorEngine(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Recommendation:
-    """One post for a user, with the reasons in words and the probability that this answer showed it at this place."""
-
-    post_id: str
-    score: float
-    reasons: list[str]
-    propensity: float = 1.0
-    explored: bool = False
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Posts in the order to show, and the name of the fallback that ranked them (None: the model itself)."""
-
-    items: list[Recommendation]
-    fallback: str | None = None
-
-
-@dataclass(frozen=True)
-class ContextEvent:
-    """Something that the user just did and the feed's state may not have seen; `t` in seconds since 1970."""
-
-    post_id: str
-    action: str
-    t: float
-
-
 class State(Protocol):
     """The feed's state. Its methods are called from several threads at once."""
 
@@ -93,19 +66,8 @@ class State(Protocol):
 class Ranker(Protocol):
     """A recommender over one state of the feed. Its method is called from several threads at once."""
 
-    def recommend(
-        self,
-        user_id: str,
-        k: int,
-        context: Sequence[ContextEvent] = (),
-        exclude_seen: bool = True,
-        plain: bool = False,
-        seed: int = 0,
-    ) -> Ranking:
-        """The `k` posts to show a user; an unknown one is answered by a named fallback.
-
-        `plain`: the model's own order, without the feed's settings. `seed` decides what is explored.
-        """
+    def answer(self, requests: Sequence[Request]) -> list[Ranking]:
+        """The posts to show for each request, asked together; an unknown user is answered by a named fallback."""
         ...
 
 

@@ -4,8 +4,9 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.models import ContextEvent, Ranker, Ranking, Recommendation, Sampling, TextRun
+from serving.models import Ranker, Sampling, TextRun
 from training.bundle import Bundle
+from training.recommender.feed.messages import Ranking, Request
 from training.recommender.feed.settings import FeedSettings
 
 if TYPE_CHECKING:
@@ -35,24 +36,9 @@ class _Ranker:
     def __init__(self, served: "ServedRecommender", state: "FeedState") -> None:
         self._served, self._state = served, state
 
-    def recommend(
-        self,
-        user_id: str,
-        k: int,
-        context: Sequence[ContextEvent] = (),
-        exclude_seen: bool = True,
-        plain: bool = False,
-        seed: int = 0,
-    ) -> Ranking:
-        from training.recommender import state
-
-        brought = [state.ContextEvent(event.post_id, event.action, event.t) for event in context]
-        found = self._served.recommend(self._state, user_id, k, brought, exclude_seen, plain, seed)
-        items = [
-            Recommendation(item.post_id, item.score, item.reasons, item.propensity, item.explored)
-            for item in found.items
-        ]
-        return Ranking(items, found.fallback)
+    def answer(self, requests: Sequence[Request]) -> list[Ranking]:
+        """See `Ranker`."""
+        return self._served.answer(self._state, requests)
 
 
 def load_recommender(bundle: Bundle, settings: FeedSettings) -> TrainedRecommender:

@@ -34,14 +34,19 @@ class BundleModel(mlflow.pyfunc.PythonModel):
         """One answer a row: a list of `{post_id, score, reasons}` for `user_id`, or the text that follows `prompt`."""
         rows = model_input.to_dict("records")
         if self.kind == "recommender":
-            return [self._recommend(row) for row in rows]
+            return self._recommend(rows)
         return [self._generate(row) for row in rows]
 
-    def _recommend(self, row: dict[str, Any]) -> list[dict[str, Any]]:
-        ranking = self.engine.recommend(str(row["user_id"]), int(row.get("k") or 20))
+    def _recommend(self, rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+        from training.recommender.feed.messages import Request
+
+        found = self.engine.answer([Request(str(row["user_id"]), int(row.get("k") or 20)) for row in rows])
         return [
-            {"post_id": item.post_id, "score": float(item.score), "reasons": list(item.reasons)}
-            for item in ranking.items
+            [
+                {"post_id": item.post_id, "score": item.score, "reasons": item.reasons}
+                for item in ranking.items
+            ]
+            for ranking in found
         ]
 
     def _generate(self, row: dict[str, Any]) -> str:

@@ -1,17 +1,16 @@
 """POST /v1/recommendations: posts for a user, and why."""
 
 from datetime import UTC, datetime
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.canonical import Action, Identifier, Moment
-from serving.models import ContextEvent, Ranking
 from serving.problems import ProblemError, documented
 from serving.replies import JsonReply
 from serving.services import Services, services
+from training.recommender.feed import messages
 from training.recommender.feed.settings import seed_of
 
 MAX_K = 1000
@@ -102,18 +101,12 @@ async def recommend(
             "no-state", refusal.reason if refusal else "no state of the feed has been published yet"
         )
     now = datetime.now(UTC)
-    context = [ContextEvent(e.post_id, e.action, (e.occurred_at or now).timestamp()) for e in body.context]
-    ranking = await parts.feed.ask(
-        partial(
-            desk.ranker.recommend,
-            body.user_id,
-            body.k,
-            context,
-            body.exclude_seen,
-            body.plain,
-            seed_of(request.scope["request_id"], body.user_id),
-        )
-    )
+    context = [
+        messages.ContextEvent(e.post_id, e.action, (e.occurred_at or now).timestamp()) for e in body.context
+    ]
+    seed = seed_of(request.scope["request_id"], body.user_id)
+    asked = messages.Request(body.user_id, body.k, context, body.exclude_seen, body.plain, seed)
+    ranking = await parts.feed.ask(desk, asked)
     if ranking.fallback is not None:
         parts.metrics.fallbacks.labels(ranking.fallback).inc()
     request.scope["log"] = {
@@ -124,7 +117,7 @@ async def recommend(
     return JsonReply(_answer(request.scope["request_id"], desk.version, body.surface, ranking))
 
 
-def _answer(request_id: str, version: str, surface: str | None, ranking: Ranking) -> dict[str, Any]:
+def _answer(request_id: str, version: str, surface: str | None, ranking: messages.Ranking) -> dict[str, Any]:
     return {
         "request_id": request_id,
         "model_version": version,

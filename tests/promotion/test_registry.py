@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from orchestration.promotion.registry import MlflowRegistry
-from serving.models import Loaders, Ranking, Recommendation, TextRun
+from serving.models import Loaders, TextRun
 from tests.promotion.cases import CUT
 from training.bundle import BundleError, open_bundle, write_bundle
+from training.recommender.feed.messages import Ranking, Recommendation
 from training.tracking import Tracker
 
 
@@ -141,8 +142,9 @@ class Engine:
         self.state = state
         return self
 
-    def recommend(self, user_id, k, context=(), exclude_seen=True):
-        return Ranking([Recommendation(f"{self.text}-{self.state}-{user_id}", 0.5, ["liked"])][:k])
+    def answer(self, requests):
+        names = [f"{self.text}-{self.state}-{request.user_id}" for request in requests]
+        return [Ranking([Recommendation(name, 0.5, ["liked"])]) for name in names]
 
     def generate(self, prompt, sampling):
         return TextRun(iter([prompt, self.text, str(sampling.max_tokens)]))

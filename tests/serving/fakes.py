@@ -11,9 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from serving.models import ContextEvent, Loaders, Ranking, Recommendation, Sampling, TextRun
+from serving.models import Loaders, Sampling, TextRun
 from training.bundle import Bundle, write_bundle
 from training.files import atomic_path, write_json_atomic
+from training.recommender.feed.messages import Ranking, Recommendation, Request
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CONTEXT = 64
@@ -60,23 +61,18 @@ class FakeRanker:
     def __init__(self, posts: list[str], state: FakeState) -> None:
         self.posts, self.state = posts, state
 
-    def recommend(
-        self,
-        user_id: str,
-        k: int,
-        context: Sequence[ContextEvent] = (),
-        exclude_seen: bool = True,
-        plain: bool = False,
-        seed: int = 0,
-    ) -> Ranking:
-        if user_id == "breaks":
+    def answer(self, requests: Sequence[Request]) -> list[Ranking]:
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Request) -> Ranking:
+        if request.user_id == "breaks":
             raise RuntimeError("the model broke")
-        seen = [*self.state.seen.get(user_id, []), *(event.post_id for event in context)]
-        left = [post for post in self.posts if not exclude_seen or post not in seen]
+        seen = [*self.state.seen.get(request.user_id, []), *(event.post_id for event in request.context)]
+        left = [post for post in self.posts if not request.exclude_seen or post not in seen]
         reason = f"because you saw {seen[-1]}" if seen else "popular now"
         items = [
             Recommendation(post, 1.0 / (rank + 1), [reason, f"{self.state.observed} events"])
-            for rank, post in enumerate(left[:k])
+            for rank, post in enumerate(left[: request.k])
         ]
         return Ranking(items, None if seen else "popular")
 

@@ -19,10 +19,11 @@ import pyarrow.parquet as pq
 
 from training.bundle import Bundle, write_bundle
 from training.recommender.data import RecommenderTables, with_terms
+from training.recommender.feed.messages import ContextEvent
 from training.recommender.models.base import Recommender
 from training.recommender.models.registry import MODEL
 from training.recommender.served import Recommendation, ServedRecommender
-from training.recommender.state import ContextEvent, FeedState
+from training.recommender.state import FeedState
 
 STATE = "state"
 GOLDEN = "golden.json"

@@ -8,46 +8,26 @@ own events count at once, because histories are read live from the state.
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
+
+import numpy as np
 
 from training.bundle import Bundle
 from training.recommender.arrays import Ints
 from training.recommender.feed.exploration import Slate, explore
 from training.recommender.feed.filters import allowed
+from training.recommender.feed.messages import Ranking, Recommendation, Request
 from training.recommender.feed.query import Query
 from training.recommender.feed.reasons import POPULARITY, reasons
 from training.recommender.feed.selection import best_first, diversify
 from training.recommender.feed.settings import PLAIN, FeedSettings
 from training.recommender.models.base import Recommender, Scores
 from training.recommender.models.registry import read_model
-from training.recommender.state import ContextEvent, FeedState
+from training.recommender.state import FeedState
 from training.recommender.view import FeedView
 
 REFRESH_S = 60.0
 _COMMUNITY, _AUTHOR = 2, 0
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """One post. `propensity`: probability that this answer showed it, at this place (see `feed.exploration`).
-
-    Reasons are as `feed.reasons` states them.
-    """
-
-    post_id: str
-    score: float
-    reasons: list[str]
-    propensity: float
-    explored: bool
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Posts in the order to show, and the name of the fallback (None: the user's history was used)."""
-
-    items: list[Recommendation]
-    fallback: str | None
 
 
 class ServedRecommender:
@@ -76,46 +56,39 @@ class ServedRecommender:
         self.model.score(view, view.users([""]))
         self._view, self._built = view, began
 
-    def recommend(
-        self,
-        state: FeedState,
-        user_id: str,
-        k: int,
-        context: Sequence[ContextEvent] = (),
-        exclude_seen: bool = True,
-        plain: bool = False,
-        seed: int = 0,
-    ) -> Ranking:
-        """The `k` posts to show a user: fewer where the feed has fewer, none from an empty feed.
+    def recommend(self, state: FeedState, user_id: str, k: int, *rest: Any, **more: Any) -> Ranking:
+        """The answer to the one `Request` with these fields. Raises ValueError like `answer`."""
+        return self.answer(state, [Request(user_id, k, *rest, **more)])[0]
 
-        `context` is what the user just did and the state has not seen; posts that nobody knows are passed over. `plain`
-        gives the model's own order, whatever the settings. `seed` decides what is explored: equal requests over an
-        equal state are answered alike. Raises ValueError for k < 1 or an unknown action.
+    def answer(self, state: FeedState, requests: Sequence[Request]) -> list[Ranking]:
+        """For each request the posts to show: fewer than k where the feed has fewer, none from an empty feed.
+
+        They are answered together, which costs less than one by one; the answers are the same. Raises ValueError for
+        k < 1 or an unknown action.
         """
-        if k < 1:
+        if any(request.k < 1 for request in requests):
             raise ValueError("k must be at least 1")
         view = self._current(state)
-        users = view.users([user_id], [context])
-        query = Query(view, users, k, exclude_seen, PLAIN if plain else self.settings)
-        candidates = allowed(query)
-        scores = self._scores(query)
-        slate = _select(query, scores, candidates, seed)
-        names = view.state.items.names
-        items = [
-            Recommendation(str(names[item]), float(scores[item]), why, float(propensity), explored)
-            for item, why, propensity, explored in zip(
-                slate.items.tolist(),
-                reasons(self.model, query, slate),
-                slate.propensity.tolist(),
-                slate.explored.tolist(),
-                strict=True,
+        users = view.users(
+            [request.user_id for request in requests], [request.context for request in requests]
+        )
+        queries = [
+            Query(
+                view,
+                users.take(np.array([row])),
+                request.k,
+                request.exclude_seen,
+                PLAIN if request.plain else self.settings,
             )
+            for row, request in enumerate(requests)
         ]
-        return Ranking(items, None if query.personal else POPULARITY)
-
-    def _scores(self, query: Query) -> Scores:
-        """Scoring: [n_items], higher is better."""
-        return self.model.score(query.view, query.users)[0]
+        scores = self.model.score(view, users)
+        slates = [
+            _select(query, row, allowed(query), request.seed)
+            for query, row, request in zip(queries, scores, requests, strict=True)
+        ]
+        why = reasons(self.model, users, queries, slates)
+        return [_ranking(*parts) for parts in zip(queries, scores, slates, why, strict=True)]
 
     def _current(self, state: FeedState) -> FeedView:
         view = self._view
@@ -132,6 +105,18 @@ class ServedRecommender:
             self.refresh(state)
         finally:
             self._building.release()
+
+
+def _ranking(query: Query, scores: Scores, slate: Slate, why: list[list[str]]) -> Ranking:
+    names = query.view.state.items.names
+    columns = (slate.items, scores[slate.items], slate.propensity, slate.explored)
+    items = [
+        Recommendation(str(names[item]), score, reason, propensity, explored)
+        for reason, item, score, propensity, explored in zip(
+            why, *(column.tolist() for column in columns), strict=True
+        )
+    ]
+    return Ranking(items, None if query.personal else POPULARITY)
 
 
 def _select(query: Query, scores: Scores, candidates: Ints, seed: int) -> Slate:

@@ -6,7 +6,6 @@ the posts (popularity, age); histories are read live, so that a user's last even
 """
 
 import threading
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -46,15 +45,6 @@ NO_TERMS = np.zeros(0, dtype=np.uint16)
 TOPICS = 4
 """Topics of a post that count."""
 DAY_S = 86_400.0
-
-
-@dataclass(frozen=True)
-class ContextEvent:
-    """An event that a request brings along and the state has not seen."""
-
-    post_id: str
-    action: str
-    t: float
 
 
 class FeedState:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from training.recommender.actions import meaning
 from training.recommender.arrays import ABSENT, Ints
 from training.recommender.data import Floats
-from training.recommender.state import ContextEvent, FeedState
+from training.recommender.feed.messages import ContextEvent
+from training.recommender.state import FeedState
 
 T = TypeVar("T")
 Int32s = npt.NDArray[np.int32]

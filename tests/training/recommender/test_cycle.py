@@ -10,12 +10,13 @@ from tests.training.recommender.worlds import HOUR, small_config, tables
 from training.bundle import BundleError, open_bundle
 from training.errors import NotEnoughDataError
 from training.recommender.export import read_state
+from training.recommender.feed.messages import ContextEvent
 from training.recommender.models.base import Events, removed
 from training.recommender.models.registry import READERS, read_model
 from training.recommender.score import score_bundle
 from training.recommender.served import ServedRecommender
 from training.recommender.slices import SIZES, SLICES
-from training.recommender.state import ContextEvent, FeedState
+from training.recommender.state import FeedState
 from training.recommender.train import train
 from training.recommender.view import FeedView
 

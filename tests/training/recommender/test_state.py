@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from tests.training.recommender.worlds import START, events_table, posts_table, state_of, tables
 from training.errors import UserError
 from training.recommender.data import ANONYMOUS, NotEnoughDataError, read_events, read_posts
-from training.recommender.state import ContextEvent, FeedState
+from training.recommender.feed.messages import ContextEvent
+from training.recommender.state import FeedState
 from training.recommender.view import FeedView
 
 POSTS = [

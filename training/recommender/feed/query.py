@@ -12,7 +12,7 @@ from training.recommender.view import FeedView, UserBatch
 
 @dataclass
 class Query:
-    """One request. `users` is a batch of this one user, with what the request brought along in the history."""
+    """One request at work. `users` is a batch of this one user, with what the request brought along in the history."""
 
     view: FeedView
     users: UserBatch

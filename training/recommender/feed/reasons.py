@@ -5,11 +5,14 @@
 `popularity`: nothing in the history moves the score, or there is none. `exploration`: the post was drawn.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from training.recommender.feed.exploration import Slate
 from training.recommender.feed.query import Query
 from training.recommender.models.base import Events, Recommender
+from training.recommender.view import UserBatch
 
 POPULARITY = "popularity"
 """Also the name of the fallback for a user of whom nothing is known."""
@@ -18,24 +21,37 @@ REASONS = 3
 LOOK_BACK = 10
 """Latest events of the history that are tried as reasons."""
 _ROUNDING = 1e-4
+_KIND = {False: "history", True: "content"}
 
 
-def reasons(model: Recommender, query: Query, slate: Slate) -> list[list[str]]:
-    """For each post of the slate, its reasons, weightiest first; at least one."""
-    why = [[EXPLORATION] if explored else [POPULARITY] for explored in slate.explored.tolist()]
-    ranked = np.flatnonzero(~slate.explored)
-    if not query.personal or len(ranked) == 0:
-        return why
-    events = Events.latest(query.users, LOOK_BACK)
-    blame = model.blame(query.view, query.users, slate.items[ranked], events)
-    kind = np.where(blame.content > blame.whole / 2, "content", "history")
-    names = query.view.state.items.names
-    for place, row, kinds in zip(ranked.tolist(), blame.whole.T, kind.T, strict=True):
-        heaviest = np.argsort(-row, kind="stable")[:REASONS]
-        told = [
-            f"{kinds[at]}:{names[query.users.item[0, events.slot[at]]]}"
-            for at in heaviest
-            if row[at] > _ROUNDING
-        ]
-        why[place] = told or why[place]
-    return why
+def reasons(
+    model: Recommender, users: UserBatch, queries: Sequence[Query], slates: Sequence[Slate]
+) -> list[list[list[str]]]:
+    """For each query, a row of `users`, and each post of its slate: the reasons, weightiest first; at least one.
+
+    All queries are of one view and ask the model together.
+    """
+    out = [[[EXPLORATION] if explored else [POPULARITY] for explored in s.explored.tolist()] for s in slates]
+    events = Events.latest(users, LOOK_BACK)
+    if len(events.row) == 0:
+        return out
+    view = queries[0].view
+    columns = np.unique(np.concatenate([slate.items[~slate.explored] for slate in slates]))
+    blame = model.blame(view, users, columns, events)
+    by_content = blame.content > blame.whole / 2
+    names = view.state.items.names
+    for row, (why, slate) in enumerate(zip(out, slates, strict=True)):
+        mine = np.flatnonzero(events.row == row)
+        if len(mine) == 0:
+            continue
+        past = [names[item] for item in users.item[row, events.slot[mine]].tolist()]
+        ranked = np.flatnonzero(~slate.explored)
+        cells = np.ix_(mine, np.searchsorted(columns, slate.items[ranked]))
+        falls, content = blame.whole[cells].T, by_content[cells].T
+        heaviest = np.argsort(-falls, axis=1, kind="stable")[:, :REASONS]
+        for place, fall, of_content, order in zip(
+            ranked.tolist(), falls.tolist(), content.tolist(), heaviest.tolist(), strict=True
+        ):
+            told = [f"{_KIND[of_content[at]]}:{past[at]}" for at in order if fall[at] > _ROUNDING]
+            why[place] = told or why[place]
+    return out
