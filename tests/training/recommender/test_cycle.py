@@ -10,7 +10,8 @@ from tests.training.recommender.worlds import HOUR, small_config, tables
 from training.bundle import BundleError, open_bundle
 from training.errors import NotEnoughDataError
 from training.recommender.export import read_state
-from training.recommender.feed.messages import ContextEvent
+from training.recommender.feed.messages import ContextEvent, Request
+from training.recommender.feed.settings import FeedSettings
 from training.recommender.models.base import Events, removed
 from training.recommender.models.registry import READERS, read_model
 from training.recommender.score import score_bundle
@@ -167,6 +168,27 @@ def test_the_event_named_as_a_reason_does_lift_the_post(outcome, state, name):
                 assert without < model.score(view, users, column)[0, 0]
                 named += 1
     assert named or name in ("slist", "sequential")
+
+
+@pytest.mark.parametrize("name", ["popularity", *PERSONAL])
+def test_requests_answered_together_are_answered_as_alone(outcome, state, name):
+    served = ServedRecommender(read_model(outcome.candidate(name).bundle), FeedSettings())
+    served.refresh(state)
+    just_now = ContextEvent("p7", "like", state.clock)
+    requests = [
+        Request("user3", 8, seed=5),
+        Request("stranger", 3, plain=True),
+        Request("user8", 5, [just_now], exclude_seen=False, seed=9),
+        Request("user21", 12, plain=True),
+    ]
+    for request, found in zip(requests, served.answer(state, requests), strict=True):
+        (alone,) = served.answer(state, [request])
+        assert [item.post_id for item in found.items] == [item.post_id for item in alone.items]
+        assert [item.explored for item in found.items] == [item.explored for item in alone.items]
+        np.testing.assert_allclose(
+            [item.score for item in found.items], [item.score for item in alone.items], atol=2e-4
+        )
+        assert found.fallback == alone.fallback
 
 
 def test_an_unknown_user_gets_the_named_fallback_and_no_history(outcome, state):

@@ -41,18 +41,16 @@ def diversify(author: Codes, topic: Codes, k: int, author_gap: int, topic_run: i
     n = len(author)
     if author_gap <= 1 and topic_run == 0:
         return np.arange(min(k, n))
-    free = np.ones(n, dtype=bool)
+    # Plain lists: the first place that fits is nearly always among the first few.
+    authors, topics, left = author.tolist(), topic.tolist(), list(range(n))
     chosen: list[int] = []
-    while len(chosen) < min(k, n):
-        fits = free.copy()
-        if author_gap > 1:
-            recent = author[chosen[-(author_gap - 1) :]] if chosen else author[:0]
-            fits &= ~np.isin(author, recent[recent > 0])
-        both = fits
-        run = topic[chosen[-topic_run:]] if topic_run and chosen else topic[:0]
-        if topic_run and len(run) == topic_run and run[0] > 0 and (run == run[0]).all():
-            both = fits & (topic != run[0])
-        place = next(int(mask.argmax()) for mask in (both, fits, free) if mask.any())
-        chosen.append(place)
-        free[place] = False
+    while left and len(chosen) < k:
+        recent = {authors[place] for place in chosen[-(author_gap - 1) :]} - {0} if author_gap > 1 else set()
+        run = {topics[place] for place in chosen[-topic_run:]} if 0 < topic_run <= len(chosen) else set()
+        tired = run - {0} if len(run) == 1 else set()
+        fits = (place for place in left if authors[place] not in recent)
+        both = (place for place in left if authors[place] not in recent and topics[place] not in tired)
+        place = next(both, None)
+        chosen.append(next(fits, left[0]) if place is None else place)
+        left.remove(chosen[-1])
     return np.array(chosen, dtype=np.int64)
