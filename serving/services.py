@@ -84,6 +84,6 @@ def _journal(stream: str, settings: Settings, metrics: Metrics) -> Journal:
     )
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
     """The services of the app that answers `request`."""
     return cast(Services, request.app.state.services)
