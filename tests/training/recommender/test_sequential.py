@@ -86,15 +86,30 @@ def test_users_own_counts_are_out_of_the_table_while_they_are_learnt_from() -> N
     counted = Transitions.count(histories, CONFIG)
     before = counted.table.clone()
     others = by_definition(sequences[3:], 40, CONFIG)
-    with counted.without(histories.of_users(slice(0, 3)), np.arange(40), None) as table:
+    with counted.without(histories.select(np.arange(3)), np.arange(40), None) as table:
         np.testing.assert_allclose(table.numpy() / counted.weight.numpy()[:, None], others, atol=1e-4)
     np.testing.assert_allclose(counted.table.numpy(), before.numpy(), atol=1e-6)
 
 
-def test_items_taken_out_leave_the_other_places_as_they_were() -> None:
-    histories = Histories.of([np.array([1, 2, 3]), np.array([4]), np.array([5, 6])], 8)
-    left = histories.without(np.array([2, 5]))
-    assert [left[user].tolist() for user in range(3)] == [[1, 2], [4], [5]]
+def test_a_held_out_item_is_in_no_part() -> None:
+    histories = Histories.of([np.array([1, 2, 3]), np.array([4]), np.array([5, 6])], 8).without_last(
+        np.array([0, 2])
+    )
+    assert [histories[user].tolist() for user in range(3)] == [[1, 2], [4], [5]]
+    (part,) = histories.parts()
+    assert part.items.tolist() == [1, 2, 4, 5]
+    assert histories.counts().tolist() == [0, 1, 1, 0, 1, 1, 0, 0]
+
+
+def test_parts_hold_every_user_once_in_any_order() -> None:
+    histories = Histories.of(walks(50), 40)
+    parts = list(histories.parts(64))
+    assert len(parts) > 5
+    assert all(64 <= len(part.items) < 64 + 13 for part in parts[:-1])
+    np.testing.assert_array_equal(np.concatenate([part.items for part in parts]), histories.items)
+    shuffled = list(histories.parts(64, np.random.default_rng(0)))
+    assert [len(part) for part in shuffled] != [len(part) for part in parts]
+    assert sorted(len(part) for part in shuffled) == sorted(len(part) for part in parts)
 
 
 def test_windows_predict_every_item_but_the_first_once() -> None:

@@ -21,6 +21,7 @@ class TransitionConfig(BaseModel):
     floor: float = Field(1e-3, gt=0.0, description="Added to every score, so that its logarithm is finite")
     reach: int = Field(30, ge=1, description="Latest items of the history that count in use")
     keep: int = Field(50, ge=1, description="Largest entries kept for each item of a long catalogue")
+    entries: int = Field(1 << 24, ge=1, description="Largest entries kept of a long catalogue's whole table")
 
 
 class SparseConfig(BaseModel):

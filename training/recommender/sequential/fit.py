@@ -7,7 +7,7 @@ What is returned are the weights that rank held-out items best.
 import copy
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.recommender.arrays import ABSENT, Ints
+from training.recommender.arrays import Ints
 from training.recommender.ranking import TOP, ndcg
 from training.recommender.sequential.batches import Windows, batches, windows
 from training.recommender.sequential.config import SequentialConfig
-from training.recommender.sequential.histories import Histories
+from training.recommender.sequential.histories import Histories, Items
 from training.recommender.sequential.model import SequentialRecommender, places_of
 from training.recommender.sequential.network import SequentialNet
 from training.recommender.sequential.softmax import NextItemLoss, Prior, Steps
@@ -66,7 +66,7 @@ class _Clock:
 class _Batch:
     """One step's windows and what their logits are over."""
 
-    histories: Histories
+    part: Histories
     block: Tensor
     rows: Ints
     columns: Ints | None
@@ -89,7 +89,7 @@ def fit_sequential(
     """
     clock = _Clock(seconds)
     threads = threads or os.cpu_count() or 1
-    histories, heldout = _hold_out(histories, config)
+    histories, users, targets = _hold_out(histories, config)
     if not (histories.lengths >= 2).any():
         raise ValueError("no user has two items: there is no next item to learn from")
     counts = histories.counts()
@@ -101,21 +101,20 @@ def fit_sequential(
         progress(f"transitions of {len(histories.items)} items counted in {clock.elapsed:.1f} s")
         trainer = _Trainer(histories, counts, transitions, config, pool, threads)
         trainer.choose_width(clock)
-        chooser = _Chooser(trainer.net, counts, transitions, histories, heldout, config, clock)
+        known = [histories[user] for user in users.tolist()]
+        chooser = _Chooser(trainer.net, counts, transitions, known, targets, config, clock)
         chooser.look(trainer.net, 0, float("nan"))
         trainer.run(clock, chooser, progress)
         return chooser.best, chooser.curves
 
 
-def _hold_out(histories: Histories, config: SequentialConfig) -> tuple[Histories, Ints]:
-    """Histories without the last item of a few users, and that item by user, -1 for the others."""
+def _hold_out(histories: Histories, config: SequentialConfig) -> tuple[Histories, Ints, Ints]:
+    """Histories without the last item of a few users, those users, and the items."""
     users = np.flatnonzero(histories.lengths >= _SHORTEST)
     size = min(config.max_validation, int(config.validation_share * len(users)))
-    chosen = np.random.default_rng(config.seed).permutation(users)[:size]
-    heldout = np.full(len(histories), ABSENT, dtype=np.int64)
-    last = histories.starts[chosen + 1] - 1
-    heldout[chosen] = histories.items[last]
-    return histories.without(last), heldout
+    chosen = np.sort(np.random.default_rng(config.seed).permutation(users)[:size])
+    targets = histories.items[histories.stops[chosen] - 1].astype(np.int64)
+    return histories.without_last(chosen), chosen, targets
 
 
 class _Chooser:
@@ -126,13 +125,12 @@ class _Chooser:
         net: SequentialNet,
         counts: Ints,
         transitions: Transitions,
-        histories: Histories,
-        heldout: Ints,
+        histories: list[Items],
+        targets: Ints,
         config: SequentialConfig,
         clock: _Clock,
     ) -> None:
-        users = np.flatnonzero(heldout != ABSENT)
-        self.histories, self.targets = [histories[user] for user in users.tolist()], heldout[users]
+        self.histories, self.targets = histories, targets
         self.counts, self.transitions, self.config, self.clock = counts, transitions, config, clock
         self.best, self.value, self.curves = self._model(net, 0.0), -1.0, list[dict[str, float]]()
         self.cost = 0.0
@@ -198,11 +196,10 @@ class _Trainer:
 
     def choose_width(self, clock: _Clock) -> None:
         """Time one step, the second, at the full width; fall back to the narrow one when the epochs would be few."""
-        cut = batches(windows(self.histories, self.config.length, self.rng), self.config.tokens, self.rng)
-        batch = next(cut)
+        part, batch = next(self._epoch())
         for _ in range(2):
             began = time.monotonic()
-            self._step(batch)
+            self._step(part, batch)
             spent = time.monotonic() - began
         tokens_left = (clock.seconds - clock.elapsed) / spent * int(batch.steps.sum())
         epochs = tokens_left * self.config.max_epochs / clock.max_tokens
@@ -213,19 +210,24 @@ class _Trainer:
         step, losses = 0, list[float]()
         self.net.train()
         while clock.done < 1.0:
-            for batch in batches(
-                windows(self.histories, self.config.length, self.rng), self.config.tokens, self.rng
-            ):
+            for part, batch in self._epoch():
                 # One look comes at the end.
                 if clock.done >= 1.0 or clock.elapsed + chooser.cost >= clock.seconds:
                     clock.seconds = min(clock.seconds, clock.elapsed)
                     break
                 self._set_rates(step, clock.done)
-                losses.append(self._step(batch))
+                losses.append(self._step(part, batch))
                 step, clock.tokens = step + 1, clock.tokens + int(batch.steps.sum())
                 if clock.looking + chooser.cost < _LOOKING * clock.elapsed and clock.done > 0.5:
                     self._look(chooser, step, losses, progress)
         self._look(chooser, step, losses, progress)
+
+    def _epoch(self) -> Iterator[tuple[Histories, Windows]]:
+        """Batches of every part of the histories, one part in memory at a time."""
+        for part in self.histories.parts(rng=self.rng):
+            cut = windows(part, self.config.length, self.rng)
+            for batch in batches(cut, self.config.tokens, self.rng):
+                yield part, batch
 
     def _look(self, chooser: _Chooser, step: int, losses: Sequence[float], progress: Progress) -> None:
         if not losses:
@@ -259,15 +261,15 @@ class _Trainer:
         for group, rate in zip(groups, self.rates, strict=True):
             group["lr"] = rate * share
 
-    def _step(self, batch: Windows) -> float:
-        rows, columns, log_pi = self._candidates(batch)
-        own = self.histories.select(np.unique(batch.user))
+    def _step(self, part: Histories, batch: Windows) -> float:
+        rows, columns, log_pi = self._candidates(part, batch)
+        own = part.select(np.unique(batch.user))
         with self.transitions.without(own, rows, columns) as block:
-            shared = _Batch(self.histories, block, rows, columns, log_pi, int(batch.steps.sum()))
+            shared = _Batch(part, block, rows, columns, log_pi, int(batch.steps.sum()))
             # The longest first, dealt out in turn: the threads have the same to do.
             order = np.argsort(-batch.steps, kind="stable")
-            parts = [batch.pick(order[at :: self.threads]) for at in range(min(self.threads, len(batch)))]
-            results = list(self.pool.map(lambda part: self._gradients(part, shared), parts))
+            shares = [batch.pick(order[at :: self.threads]) for at in range(min(self.threads, len(batch)))]
+            results = list(self.pool.map(lambda share: self._gradients(share, shared), shares))
         for weight, *grads in zip(self.parameters, *(grads for _, grads in results), strict=True):
             weight.grad = torch.stack(grads).sum(dim=0) if len(grads) > 1 else grads[0]
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
@@ -275,11 +277,11 @@ class _Trainer:
             optimizer.step()
         return sum(loss for loss, _ in results)
 
-    def _candidates(self, batch: Windows) -> tuple[Ints, Ints | None, Tensor | None]:
+    def _candidates(self, part: Histories, batch: Windows) -> tuple[Ints, Ints | None, Tensor | None]:
         """Rows of the transitions the batch needs; the candidates of its softmax (None: all) with their log chance."""
         if not self.sampled:
-            return np.arange(self.histories.n_items), None, None
-        items = self.histories.items
+            return np.arange(part.n_items), None, None
+        items = part.items
         inside = np.concatenate([items[a:b] for a, b in zip(batch.first, batch.last, strict=True)])
         drawn = items[self.rng.integers(0, len(items), self.config.negatives)]
         columns = np.unique(np.concatenate([inside, drawn]))
@@ -302,17 +304,17 @@ class _Trainer:
 
 def _lay_out(part: Windows, batch: _Batch) -> tuple[Tensor, Steps]:
     """Padded items of the windows, and the same as rows, columns and targets of the batch's block."""
-    n_items, sizes = batch.histories.n_items, part.steps
+    n_items, sizes = batch.part.n_items, part.steps
     items = np.full((len(part), int(sizes.max())), n_items, dtype=np.int64)
     target = np.zeros_like(items)
     for at, (first, last) in enumerate(zip(part.first, part.last, strict=True)):
-        window = batch.histories.items[first:last]
+        window = batch.part.items[first:last]
         items[at, : len(window) - 1], target[at, : len(window) - 1] = window[:-1], window[1:]
     known = np.where(items < n_items, items, 0)
     if batch.columns is None:
         row, seen = known, known
     else:
-        row, column = places(batch.rows, n_items)[known], places(batch.columns, n_items)
-        seen, target = column[known], column[target]
+        row = places(batch.rows, known)
+        seen, target = places(batch.columns, known), places(batch.columns, target)
     laid = (torch.from_numpy(array) for array in (row, seen, target, sizes.astype(np.int64)))
     return torch.from_numpy(items), Steps(*laid)

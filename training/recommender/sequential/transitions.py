@@ -9,7 +9,8 @@ however far the history reaches. Sequential rules with decays as in Ludewig and 
 items seen a few times from speaking with full confidence.
 
 The table is dense for short catalogues. For long ones it is sparse, built part by part, and keeps the largest
-entries of each row, so its size does not grow with the number of events.
+entries of each row and of all (lossy counting: Manku and Motwani 2002), so its size does not grow with the number of
+events.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy import sparse
 from torch import Tensor
@@ -24,6 +26,12 @@ from torch import Tensor
 from training.recommender.arrays import Ints
 from training.recommender.sequential.config import DENSE_ITEMS, TransitionConfig
 from training.recommender.sequential.histories import Histories
+
+_COUNTED = 1 << 18
+"""Events counted at a time into a sparse table: each brings about `window` pairs."""
+
+Entries = tuple[Ints, Ints, npt.NDArray[np.float32]]
+"""Row, column and weight of pairs."""
 
 
 class Transitions:
@@ -42,17 +50,17 @@ class Transitions:
         if n <= DENSE_ITEMS:
             flat = torch.zeros(n * n)
             for part in histories.parts():
-                index, value = _entries(part, config)
-                flat.index_add_(0, torch.from_numpy(index), torch.from_numpy(value))
+                row, column, value = _entries(part, config)
+                flat.index_add_(0, torch.from_numpy(row * n + column), torch.from_numpy(value))
             dense = flat.view(n, n)
             weight = 1.0 / (dense.sum(dim=1) + config.shrinkage)
             return cls(dense.mul_(weight[:, None]), weight, config)
         table, totals = sparse.csr_array((n, n), dtype=np.float32), np.zeros(n)
-        for part in histories.parts():
-            index, value = _entries(part, config)
-            new = sparse.csr_array((value, (index // n, index % n)), shape=(n, n))
-            totals += new.sum(axis=1)
-            table = _largest(table + new, config.keep)
+        for part in histories.parts(_COUNTED):
+            row, column, value = _entries(part, config)
+            totals += np.bincount(row, value, minlength=n)
+            new = sparse.csr_array((value, (row, column)), shape=(n, n))
+            table = _largest_of_all(_largest_of_rows(table + new, config.keep), config.entries)
         weight = torch.from_numpy((1.0 / (totals + config.shrinkage)).astype(np.float32))
         table.data *= np.repeat(weight.numpy(), np.diff(table.indptr))
         return cls(table, weight, config)
@@ -65,19 +73,18 @@ class Transitions:
         item has not been counted yet. A dense table with all columns is changed in place and restored on leaving,
         so only one such block may be open.
         """
-        index, value = _entries(users, self.config)
-        row, column = np.divmod(index, self.n_items)
+        row, column, value = _entries(users, self.config)
         own = torch.from_numpy(value) * self.weight[torch.from_numpy(row)]
         if columns is None:
             assert isinstance(self.table, Tensor)
-            flat, at = self.table.view(-1), torch.from_numpy(index)
+            flat, at = self.table.view(-1), torch.from_numpy(row * self.n_items + column)
             flat.index_add_(0, at, own, alpha=-1.0)
             try:
                 yield self.table
             finally:
                 flat.index_add_(0, at, own)
             return
-        row_at, column_at = places(rows, self.n_items)[row], places(columns, self.n_items)[column]
+        row_at, column_at = places(rows, row), places(columns, column)
         inside = (row_at >= 0) & (column_at >= 0)
         block = self.block(rows, columns)
         at = torch.from_numpy(row_at[inside] * len(columns) + column_at[inside])
@@ -86,10 +93,15 @@ class Transitions:
         yield block.clamp_(min=0.0)
 
     def block(self, rows: Ints, columns: Ints) -> Tensor:
-        """[rows, columns] of the table, dense."""
+        """[rows, columns] of the table, dense; columns sorted."""
         if isinstance(self.table, Tensor):
             return self.table[torch.from_numpy(rows)][:, torch.from_numpy(columns)]
-        return torch.from_numpy(self.table[rows][:, columns].toarray())
+        taken = self.table[rows]
+        row, column = np.repeat(np.arange(len(rows)), np.diff(taken.indptr)), places(columns, taken.indices)
+        inside = column >= 0
+        out = np.zeros((len(rows), len(columns)), dtype=np.float32)
+        out[row[inside], column[inside]] = taken.data[inside]
+        return torch.from_numpy(out)
 
     def score(self, histories: list[Ints]) -> Tensor:
         """[users, n_items] the recurrence at the end of each history."""
@@ -124,30 +136,48 @@ def spectral_vectors(transitions: Transitions, width: int) -> Tensor:
     return torch.cat([vectors, vectors.new_zeros(len(share), width - vectors.shape[1])], dim=1)
 
 
-def places(chosen: Ints, size: int) -> Ints:
-    """[size] where each number stands among `chosen`, -1 for those that do not."""
-    at = np.full(size, -1, dtype=np.int64)
-    at[chosen] = np.arange(len(chosen))
-    return at
+def places(chosen: Ints, wanted: Ints) -> Ints:
+    """Where each number of `wanted` stands among `chosen`, which is sorted; -1 for those that do not."""
+    at = np.minimum(np.searchsorted(chosen, wanted), len(chosen) - 1)
+    return np.where(chosen[at] == wanted, at, -1)
 
 
-def _entries(part: Histories, config: TransitionConfig) -> tuple[Ints, np.ndarray]:
-    """Flat index into the table and weight of every pair."""
-    index, value = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.float32)]
+def _entries(part: Histories, config: TransitionConfig) -> Entries:
+    """Every pair of items within the window."""
+    row, column = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    value = [np.zeros(0, dtype=np.float32)]
     for lag in range(1, config.window + 1):
         before, after = part.pairs(lag)
-        index.append(before.astype(np.int64) * part.n_items + after)
+        row.append(before)
+        column.append(after)
         value.append(np.full(len(before), config.count_decay ** (lag - 1), dtype=np.float32))
-    return np.concatenate(index), np.concatenate(value)
+    return np.concatenate(row), np.concatenate(column), np.concatenate(value)
 
 
-def _largest(table: sparse.csr_array, keep: int) -> sparse.csr_array:
-    """The `keep` largest entries of each row."""
+def _largest_of_rows(table: sparse.csr_array, keep: int) -> sparse.csr_array:
+    """The `keep` largest entries of each row. Only the rows that have more are looked at."""
     sizes = np.diff(table.indptr)
-    if sizes.max(initial=0) <= keep:
+    (long,) = np.nonzero(sizes > keep)
+    if not len(long):
         return table
-    row = np.repeat(np.arange(table.shape[0]), sizes)
-    order = np.lexsort((-table.data, row))
-    place = np.arange(len(row)) - np.repeat(table.indptr[:-1], sizes)
-    kept = np.sort(order[place < keep])
-    return sparse.csr_array((table.data[kept], (row[kept], table.indices[kept])), shape=table.shape)
+    first = np.cumsum(sizes[long]) - sizes[long]
+    place = np.arange(sizes[long].sum())
+    at = place + np.repeat(table.indptr[long] - first, sizes[long])
+    order = np.lexsort((-table.data[at], np.repeat(long, sizes[long])))
+    kept = np.ones(table.nnz, dtype=np.bool_)
+    kept[at[order[place - np.repeat(first, sizes[long]) >= keep]]] = False
+    return _chosen(table, kept)
+
+
+def _largest_of_all(table: sparse.csr_array, entries: int) -> sparse.csr_array:
+    """The `entries` largest of the whole table."""
+    if table.nnz <= entries:
+        return table
+    kept = np.zeros(table.nnz, dtype=np.bool_)
+    kept[np.argpartition(table.data, table.nnz - entries)[-entries:]] = True
+    return _chosen(table, kept)
+
+
+def _chosen(table: sparse.csr_array, kept: npt.NDArray[np.bool_]) -> sparse.csr_array:
+    ends = np.concatenate([[0], np.cumsum(kept)])[table.indptr]
+    return sparse.csr_array((table.data[kept], table.indices[kept], ends), shape=table.shape)
