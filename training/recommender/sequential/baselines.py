@@ -81,7 +81,7 @@ class NextItemRidge:
 
 def _decayed(part: Histories, window: int, decay: float) -> sparse.csr_array:
     """[predictions, n_items] the decayed items before each one that is predicted."""
-    place = np.arange(len(part.items)) - np.repeat(part.starts[:-1], part.lengths)
+    place = np.arange(len(part.items)) - np.repeat(part.starts, part.lengths)
     row_of = np.cumsum(place > 0) - 1
     rows, columns, values = [], [], []
     for back in range(window):
