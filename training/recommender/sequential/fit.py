@@ -35,7 +35,11 @@ _LOOKING = 0.05
 """Share of the time that may go into validation."""
 
 _LOOK_AT = 256
-"""Users measured at a time."""
+"""Users measured at a time, at most."""
+_CELLS = 1 << 24
+"""Scores that exist at a time while measuring."""
+_ALL_CELLS = 1 << 28
+"""Scores of one look: a long catalogue holds fewer users out."""
 _SHORTEST = 3
 """Users with fewer items are not held out: something has to be left to learn from."""
 
@@ -111,7 +115,8 @@ def fit_sequential(
 def _hold_out(histories: Histories, config: SequentialConfig) -> tuple[Histories, Ints, Ints]:
     """Histories without the last item of a few users, those users, and the items."""
     users = np.flatnonzero(histories.lengths >= _SHORTEST)
-    size = min(config.max_validation, int(config.validation_share * len(users)))
+    most = min(config.max_validation, max(1, _ALL_CELLS // histories.n_items))
+    size = min(most, int(config.validation_share * len(users)))
     chosen = np.sort(np.random.default_rng(config.seed).permutation(users)[:size])
     targets = histories.items[histories.stops[chosen] - 1].astype(np.int64)
     return histories.without_last(chosen), chosen, targets
@@ -154,11 +159,13 @@ class _Chooser:
             return 0.0, 0.0
         gains = np.zeros(len(shares))
         was_training = net.training
-        for first in range(0, len(self.targets), _LOOK_AT):
-            part, target = self.histories[first : first + _LOOK_AT], self.targets[first : first + _LOOK_AT]
-            scores = self._model(net, 0.0).score(part)
+        model, popularity = self._model(net, 0.0), np.log1p(self.counts).astype(np.float32)
+        users = min(_LOOK_AT, max(1, _CELLS // net.n_items))
+        for first in range(0, len(self.targets), users):
+            part, target = self.histories[first : first + users], self.targets[first : first + users]
+            scores = model.score(part)
             for index, share in enumerate(shares):
-                adjusted = scores - np.float32(share) * np.log1p(self.counts).astype(np.float32)
+                adjusted = scores - np.float32(share) * popularity
                 gains[index] += ndcg(places_of(adjusted, part, target), TOP).sum()
         net.train(was_training)
         best = int(np.argmax(gains))
@@ -251,6 +258,7 @@ class _Trainer:
                 ],
                 lr=config.learning_rate,
                 betas=(0.9, 0.98),
+                fused=True,
             ),
         ]
 
@@ -271,7 +279,9 @@ class _Trainer:
             shares = [batch.pick(order[at :: self.threads]) for at in range(min(self.threads, len(batch)))]
             results = list(self.pool.map(lambda share: self._gradients(share, shared), shares))
         for weight, *grads in zip(self.parameters, *(grads for _, grads in results), strict=True):
-            weight.grad = torch.stack(grads).sum(dim=0) if len(grads) > 1 else grads[0]
+            weight.grad = grads[0]
+            for grad in grads[1:]:
+                weight.grad.add_(grad)
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         for optimizer in self.optimizers:
             optimizer.step()

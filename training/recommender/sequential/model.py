@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from training.recommender.arrays import Ints
 from training.recommender.sequential.network import SequentialNet
@@ -38,11 +39,11 @@ class SequentialRecommender:
     ) -> None:
         self.net, self.transitions, self.length = net.eval(), transitions, length
         self.counts, self.adjustment = counts, adjustment
-        self._bias = net.bias.detach() - adjustment * torch.log1p(torch.from_numpy(counts)).float()
+        self.bias = net.bias.detach() - adjustment * torch.log1p(torch.from_numpy(counts)).float()
 
     @torch.inference_mode()
-    def score(self, histories: Sequence[npt.NDArray[Any]]) -> Scores:
-        """[users, n_items]."""
+    def encode(self, histories: Sequence[npt.NDArray[Any]]) -> tuple[Tensor, Tensor]:
+        """Output [users, width] and gate [users] at the end of each history."""
         latest = [np.asarray(history[-self.length :], dtype=np.int64) for history in histories]
         sizes = torch.tensor([len(history) for history in latest])
         items = torch.full((len(latest), int(sizes.max())), self.net.n_items)
@@ -50,9 +51,15 @@ class SequentialRecommender:
             items[row, : len(history)] = torch.from_numpy(history)
         output, gate = self.net.encode(items)
         at = torch.arange(len(latest)), sizes - 1
-        log_score = self.transitions.score(latest).log_()
-        logits = torch.addmm(self._bias, output[at], self.net.vectors().t())
-        return np.asarray(logits.addcmul_(log_score, gate[at][:, None]).numpy())
+        return output[at], gate[at]
+
+    @torch.inference_mode()
+    def score(self, histories: Sequence[npt.NDArray[Any]]) -> Scores:
+        """[users, n_items]."""
+        output, gate = self.encode(histories)
+        log_score = self.transitions.score([history[-self.length :] for history in histories]).log_()
+        logits = self.net.dots(output).add_(self.bias)
+        return np.asarray(logits.addcmul_(log_score, gate[:, None]).numpy())
 
 
 def rank_targets(

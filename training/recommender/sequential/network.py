@@ -64,7 +64,7 @@ class SequentialNet(nn.Module):
         if width % config.heads:
             raise ValueError(f"{config.heads} heads do not divide a width of {width}")
         self.rows: Tensor
-        self.n_items, self.width, self.dropout = n, width, config.dropout
+        self.n_items, self.width, self.dropout, self.config = n, width, config.dropout, config
         self.register_buffer(
             "rows", table_rows(counts, config.own_rows, config.shared_rows), persistent=False
         )
@@ -100,6 +100,10 @@ class SequentialNet(nn.Module):
     def vectors(self, items: Tensor | None = None) -> Tensor:
         """[items, width] of those items, or of the whole catalogue."""
         return self.table(self.rows[: self.n_items] if items is None else self.rows[items])
+
+    def dots(self, output: Tensor) -> Tensor:
+        """[users, n_items] products of output [users, width] with the catalogue: one for all items that share a row."""
+        return (output @ self.table.weight.t())[:, self.rows[: self.n_items]]
 
     def encode(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """Histories [batch, length] from their first item on, padded with n_items: after every step the output

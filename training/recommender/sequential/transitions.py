@@ -13,7 +13,7 @@ entries of each row and of all (lossy counting: Manku and Motwani 2002), so its 
 events.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from training.recommender.arrays import Ints
 from training.recommender.sequential.config import DENSE_ITEMS, TransitionConfig
-from training.recommender.sequential.histories import Histories
+from training.recommender.sequential.histories import Histories, Items
 
 _COUNTED = 1 << 18
 """Events counted at a time into a sparse table: each brings about `window` pairs."""
@@ -103,18 +103,35 @@ class Transitions:
         out[row[inside], column[inside]] = taken.data[inside]
         return torch.from_numpy(out)
 
-    def score(self, histories: list[Ints]) -> Tensor:
+    def score(self, histories: Sequence[Items]) -> Tensor:
         """[users, n_items] the recurrence at the end of each history."""
-        reach, decay = self.config.reach, self.config.decay
         out = torch.full((len(histories), self.n_items), self.config.floor)
         for row, history in enumerate(histories):
-            last = np.array(history[-reach:][::-1], dtype=np.int64)
-            weight = decay ** np.arange(len(last), dtype=np.float32)
+            last, weight = self._last(history)
             if isinstance(self.table, Tensor):
                 out[row] += torch.from_numpy(weight) @ self.table[torch.from_numpy(last)]
             else:
-                out[row] += torch.from_numpy(weight @ self.table[last])
+                items, score = self._reached(last, weight)
+                out[row, torch.from_numpy(items)] += torch.from_numpy(score)
         return out
+
+    def reached(self, history: Items) -> tuple[Ints, npt.NDArray[np.float32]]:
+        """Items that the history leads to, sorted, and their scores; all others have the floor. For a sparse table."""
+        items, score = self._reached(*self._last(history))
+        return items, score + np.float32(self.config.floor)
+
+    def _last(self, history: Items) -> tuple[Ints, npt.NDArray[np.float32]]:
+        last = np.array(history[-self.config.reach :][::-1], dtype=np.int64)
+        return last, np.float32(self.config.decay) ** np.arange(len(last), dtype=np.float32)
+
+    def _reached(
+        self, last: Ints, weight: npt.NDArray[np.float32]
+    ) -> tuple[Ints, npt.NDArray[np.float32]]:
+        assert not isinstance(self.table, Tensor)
+        taken = self.table[last]
+        items, at = np.unique(taken.indices, return_inverse=True)
+        score = np.bincount(at, taken.data * np.repeat(weight, np.diff(taken.indptr)), minlength=len(items))
+        return items.astype(np.int64), score.astype(np.float32)
 
 
 def spectral_vectors(transitions: Transitions, width: int) -> Tensor:
