@@ -84,3 +84,17 @@ class SequentialConfig(BaseModel):
         if counts.mean() >= self.sparse_events:
             return self
         return self.model_copy(update=self.sparse.model_dump())
+
+
+class RetrievalConfig(BaseModel):
+    """How the best posts of a catalogue are found."""
+
+    model_config = ConfigDict(extra="forbid")
+    exact_items: int = Field(
+        32_768, ge=1, description="Longest catalogue that is scored whole for every request"
+    )
+    connectivity: int = Field(16, ge=2, description="Neighbours of an entry in the index's graph")
+    expansion_add: int = Field(128, ge=1, description="Entries looked at to place one more")
+    expansion_search: int = Field(
+        256, ge=1, description="Entries looked at in a search: more finds more, slower"
+    )

@@ -116,7 +116,7 @@ class Transitions:
         return out
 
     def reached(self, history: Items) -> tuple[Ints, npt.NDArray[np.float32]]:
-        """Items that the history leads to, sorted, and their scores; all others have the floor. For a sparse table."""
+        """Items that the history leads to, sorted, and their scores; all others have the floor."""
         items, score = self._reached(*self._last(history))
         return items, score + np.float32(self.config.floor)
 
@@ -124,10 +124,11 @@ class Transitions:
         last = np.array(history[-self.config.reach :][::-1], dtype=np.int64)
         return last, np.float32(self.config.decay) ** np.arange(len(last), dtype=np.float32)
 
-    def _reached(
-        self, last: Ints, weight: npt.NDArray[np.float32]
-    ) -> tuple[Ints, npt.NDArray[np.float32]]:
-        assert not isinstance(self.table, Tensor)
+    def _reached(self, last: Ints, weight: npt.NDArray[np.float32]) -> tuple[Ints, npt.NDArray[np.float32]]:
+        if isinstance(self.table, Tensor):
+            dense = weight @ self.table[torch.from_numpy(last)].numpy()
+            (items,) = np.nonzero(dense)
+            return items, dense[items]
         taken = self.table[last]
         items, at = np.unique(taken.indices, return_inverse=True)
         score = np.bincount(at, taken.data * np.repeat(weight, np.diff(taken.indptr)), minlength=len(items))
