@@ -1,4 +1,4 @@
-"""A sequential model as files: `model.safetensors` and `model.json`, no pickle. A bundle's manifest holds their hashes."""
+"""A sequential model as two files, without pickle; the manifest of a bundle around them holds their hashes."""
 
 import json
 from pathlib import Path

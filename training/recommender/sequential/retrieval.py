@@ -109,7 +109,7 @@ class Retriever:
 
     @classmethod
     def load(cls, model: SequentialRecommender, folder: Path) -> Self:
-        """What `save` wrote. Raises BundleError when it is incomplete, altered, or of other weights than the folder's."""
+        """What `save` wrote. Raises BundleError when it is incomplete, altered, or of other weights."""
         try:
             settings = json.loads((folder / SETTINGS).read_text())
             config = RetrievalConfig.model_validate(settings["config"])
