@@ -188,7 +188,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
             )
     lines += [
         "",
-        "| events | NDCG@10 before, after | recall@10 | recall@50 | ms, index | ms, all scored | index MiB | built, s |",
+        "| events | NDCG@10 before, after | recall@10 | recall@50 | ms, index | ms, all scored | index MiB | built s |",
         "|---:|---|---:|---:|---:|---:|---:|---:|",
     ]
     for one in results:

@@ -45,19 +45,25 @@ def read_arrow(source: Path, folder: Path, part: int = PART) -> None:
         raise UserError(f"there is already something at {folder}")
     column = _item_column(source, dataset.schema)
     names, events = _names(source, dataset, column)
-    folder.mkdir(parents=True)
-    (folder / _BOUNDS).write_bytes(np.zeros(1, dtype="<i8").tobytes())
-    if column == "items":
-        for batch in _batches(dataset, ["items"]):
-            lists = batch.column("items")
-            _append(folder, _codes(names, lists.flatten()), pc.list_value_length(lists).to_numpy())
-    else:
-        _group(source, dataset, names, folder, -(-events // part))
-    with pa.OSFile(str(folder / _NAMES), "wb") as file:
-        table = pa.table({"item": names})
-        with pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table)
-    write_json_atomic(folder / _META, {"events": events, "items": len(names)})
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as work:
+        out = Path(work, "histories")
+        out.mkdir()
+        (out / _BOUNDS).write_bytes(np.zeros(1, dtype="<i8").tobytes())
+        if column == "items":
+            for batch in _batches(dataset, ["items"]):
+                lists = batch.column("items")
+                _append(out, _codes(names, lists.flatten()), pc.list_value_length(lists).to_numpy())
+        else:
+            paths = [Path(work, f"{number}.arrow") for number in range(min(-(-events // part), _FILES))]
+            _deal(source, dataset, names, paths)
+            _group(paths, out)
+        with pa.OSFile(str(out / _NAMES), "wb") as file:
+            table = pa.table({"item": names})
+            with pa.ipc.new_file(file, table.schema) as writer:
+                writer.write_table(table)
+        write_json_atomic(out / _META, {"events": events, "items": len(names)})
+        out.rename(folder)
 
 
 def open_histories(folder: Path) -> tuple[Histories, pa.Array]:
@@ -163,37 +169,36 @@ def _append(folder: Path, items: np.ndarray, lengths: np.ndarray) -> None:
         file.write(items.tobytes())
 
 
-def _group(source: Path, dataset: ds.Dataset, names: pa.Array, folder: Path, partitions: int) -> None:
-    """Deal the rows out by user, then sort each partition."""
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".partitions-") as work:
-        paths = [Path(work, f"{number}.arrow") for number in range(min(partitions, _FILES))]
-        kind = dataset.schema.field("user").type
-        schema = pa.schema(
-            {"user": kind.value_type if pa.types.is_dictionary(kind) else kind, "code": pa.int32()}
-        )
-        with ExitStack() as stack:
-            files = [stack.enter_context(pa.OSFile(str(path), "wb")) for path in paths]
-            writers = [stack.enter_context(pa.ipc.new_stream(file, schema)) for file in files]
-            for batch in _batches(dataset, ["user", "item"]):
-                if batch.column("user").null_count:
-                    raise UserError(f"{source}: user has rows without a value")
-                users, codes = _plain(batch.column("user")), _codes(names, batch.column("item"))
-                _deal(pa.record_batch([users, pa.array(codes)], schema=schema), writers)
-        for path in paths:
-            with pa.OSFile(str(path)) as file:
-                table = pa.ipc.open_stream(file).read_all()
-            user = table.column("user").combine_chunks().dictionary_encode().indices.to_numpy()
-            order = np.argsort(user, kind="stable")
-            _append(folder, table.column("code").to_numpy()[order], np.bincount(user))
+def _deal(source: Path, dataset: ds.Dataset, names: pa.Array, paths: list[Path]) -> None:
+    """Each row to the partition of its user."""
+    kind = dataset.schema.field("user").type
+    schema = pa.schema(
+        {"user": kind.value_type if pa.types.is_dictionary(kind) else kind, "code": pa.int32()}
+    )
+    with ExitStack() as stack:
+        files = [stack.enter_context(pa.OSFile(str(path), "wb")) for path in paths]
+        writers = [stack.enter_context(pa.ipc.new_stream(file, schema)) for file in files]
+        for batch in _batches(dataset, ["user", "item"]):
+            users = _plain(batch.column("user"))
+            if users.null_count:
+                raise UserError(f"{source}: user has rows without a value")
+            distinct = users.dictionary_encode()
+            hashed = pd.util.hash_array(distinct.dictionary.to_numpy(zero_copy_only=False)) % len(paths)
+            goes_to = hashed[distinct.indices.to_numpy()]
+            codes = pa.array(_codes(names, batch.column("item")))
+            order = pa.array(np.argsort(goes_to, kind="stable"))
+            rows = pa.record_batch([users, codes], schema=schema).take(order)
+            ends = np.cumsum(np.bincount(goes_to, minlength=len(paths))).tolist()
+            for writer, first, last in zip(writers, [0, *ends[:-1]], ends, strict=True):
+                if last > first:
+                    writer.write_batch(rows.slice(first, last - first))
 
 
-def _deal(rows: pa.RecordBatch, writers: list[pa.RecordBatchStreamWriter]) -> None:
-    """Each row to the writer of its user."""
-    users = rows.column("user").dictionary_encode()
-    hashed = pd.util.hash_array(users.dictionary.to_numpy(zero_copy_only=False)) % len(writers)
-    goes_to = hashed[users.indices.to_numpy()]
-    rows = rows.take(pa.array(np.argsort(goes_to, kind="stable")))
-    ends = np.cumsum(np.bincount(goes_to, minlength=len(writers))).tolist()
-    for writer, first, last in zip(writers, [0, *ends], ends, strict=False):
-        if last > first:
-            writer.write_batch(rows.slice(first, last - first))
+def _group(paths: list[Path], out: Path) -> None:
+    """The users of one partition after the other, in the order of their first event in it."""
+    for path in paths:
+        with pa.OSFile(str(path)) as file:
+            table = pa.ipc.open_stream(file).read_all()
+        user = table.column("user").combine_chunks().dictionary_encode().indices.to_numpy()
+        order = np.argsort(user, kind="stable")
+        _append(out, table.column("code").to_numpy()[order], np.bincount(user))

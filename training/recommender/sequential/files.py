@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from training.bundle import BundleError
 from training.files import write_json_atomic
-from training.recommender.sequential.config import SequentialConfig
+from training.recommender.sequential.config import SequentialConfig, TransitionConfig
 from training.recommender.sequential.model import SequentialRecommender
 from training.recommender.sequential.network import SequentialNet
 from training.recommender.sequential.transitions import Transitions
@@ -49,7 +48,8 @@ def load_model(folder: Path) -> SequentialRecommender:
         missing, surplus = net.load_state_dict(state, strict=False)
         if surplus or set(missing) != {"known"}:
             raise KeyError(f"weights {sorted({*missing, *surplus} - {'known'})}")
-        transitions = Transitions(_table(tensors, len(counts)), tensors["weight"], net.config.transitions)
+        how = TransitionConfig.model_validate(settings["transitions"])
+        transitions = Transitions(_table(tensors, len(counts)), tensors["weight"], how)
         return SequentialRecommender(net, transitions, settings["length"], counts, settings["adjustment"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise BundleError(f"{folder} holds no sequential model ({error})") from error
@@ -59,4 +59,4 @@ def _table(tensors: dict[str, Tensor], n: int) -> Tensor | sparse.csr_array:
     if "table" in tensors:
         return tensors["table"]
     data, indices, indptr = (tensors[f"table.{name}"].numpy() for name in ("data", "indices", "indptr"))
-    return sparse.csr_array((data, indices, indptr.astype(np.int64, copy=False)), shape=(n, n))
+    return sparse.csr_array((data, indices, indptr), shape=(n, n))

@@ -130,7 +130,7 @@ def _empty(width: int, config: RetrievalConfig) -> Index:
     return Index(
         ndim=width,
         metric=MetricKind.Cos,
-        dtype="f16",
+        dtype="f32",
         connectivity=config.connectivity,
         expansion_add=config.expansion_add,
         expansion_search=config.expansion_search,
@@ -143,7 +143,8 @@ def _entries(model: SequentialRecommender) -> Scores:
     bias = torch.full((len(table),), float("-inf")).scatter_reduce(0, rows, model.bias, "amax")
     # Rows of no post: the padding's, and what no hash hit. They are found last, and hold no post.
     bias[bias == float("-inf")] = bias[bias > float("-inf")].min()
-    product = torch.cat([table, bias[:, None]], dim=1)
+    # A constant changes no order, and short vectors need less to fill them up.
+    product = torch.cat([table, (bias - bias.mean())[:, None]], dim=1)
     size = product.square().sum(dim=1)
     filled = torch.cat([product, (size.max() - size).clamp(min=0.0).sqrt()[:, None]], dim=1)
     return np.asarray(filled.numpy())
