@@ -197,5 +197,5 @@ def _largest_of_all(table: sparse.csr_array, entries: int) -> sparse.csr_array:
 
 
 def _chosen(table: sparse.csr_array, kept: npt.NDArray[np.bool_]) -> sparse.csr_array:
-    ends = np.concatenate([[0], np.cumsum(kept)])[table.indptr]
+    ends = np.where(table.indptr > 0, np.cumsum(kept)[table.indptr - 1], 0)
     return sparse.csr_array((table.data[kept], table.indices[kept], ends), shape=table.shape)
