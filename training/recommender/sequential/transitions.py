@@ -130,9 +130,9 @@ class Transitions:
             (items,) = np.nonzero(dense)
             return items, dense[items]
         taken = self.table[last]
-        items, at = np.unique(taken.indices, return_inverse=True)
-        score = np.bincount(at, taken.data * np.repeat(weight, np.diff(taken.indptr)), minlength=len(items))
-        return items.astype(np.int64), score.astype(np.float32)
+        reached, at = np.unique(taken.indices, return_inverse=True)
+        score = np.bincount(at, taken.data * np.repeat(weight, np.diff(taken.indptr)), minlength=len(reached))
+        return reached.astype(np.int64), score.astype(np.float32)
 
 
 def spectral_vectors(transitions: Transitions, width: int) -> Tensor:
