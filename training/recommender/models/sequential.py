@@ -101,7 +101,7 @@ def fit_sequential_signal(
     sequences: Sequences, config: SequentialConfig, seconds: float, progress: Progress, threads: int = 0
 ) -> tuple[SequentialSignal, Curves] | None:
     """Train on what each user acted on, in order; None when nobody acted on two posts."""
-    histories = Histories(sequences.starts, sequences.item.astype(np.int32), len(sequences.names))
+    histories = Histories.between(sequences.starts, sequences.item.astype(np.int32), len(sequences.names))
     if not (histories.lengths >= 2).any():
         return None
     model, curves = fit_sequential(histories, config, seconds, progress, threads)

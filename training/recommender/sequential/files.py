@@ -31,8 +31,13 @@ def save_model(model: SequentialRecommender, folder: Path) -> None:
         parts = {name: getattr(transitions.table, name) for name in ("data", "indices", "indptr")}
         tensors |= {f"table.{name}": torch.from_numpy(value) for name, value in parts.items()}
     save_file({name: value.contiguous() for name, value in tensors.items()}, folder / WEIGHTS)
-    settings = {"config": net.config.model_dump(), "transitions": transitions.config.model_dump()}
-    settings |= {"width": net.width, "length": model.length, "adjustment": model.adjustment}
+    settings = {
+        "config": net.config.model_dump(),
+        "transitions": transitions.config.model_dump(),
+        "width": net.width,
+        "length": model.length,
+        "adjustment": model.adjustment,
+    }
     write_json_atomic(folder / SETTINGS, settings)
 
 

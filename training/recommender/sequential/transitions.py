@@ -162,7 +162,8 @@ def places(chosen: Ints, wanted: Ints) -> Ints:
 
 def _entries(part: Histories, config: TransitionConfig) -> Entries:
     """Every pair of items within the window."""
-    row, column = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    row: list[Items] = [np.zeros(0, dtype=np.int64)]
+    column: list[Items] = [np.zeros(0, dtype=np.int64)]
     value = [np.zeros(0, dtype=np.float32)]
     for lag in range(1, config.window + 1):
         before, after = part.pairs(lag)
