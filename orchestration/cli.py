@@ -4,7 +4,7 @@ import getpass
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
@@ -59,6 +59,38 @@ def run() -> None:
     from orchestration.loop import run_loop
 
     outcome = run_loop(_ready(), progress)
+    say(outcome.table())
+    if outcome.failed:
+        raise UserError(outcome.failed)
+
+
+@app.command()
+def sweep(
+    model: Model,
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials at most.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.0, max=180.0, help="Minutes for trials.")] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="Model whose validation metric is optimised; `best` of all otherwise.")
+    ] = None,
+    space: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=RANGE, e.g. 'slist.ridge=1 to 100 log'; may be repeated; replaces the default."
+        ),
+    ] = None,
+) -> None:
+    """Search hyper-parameters of MODEL on the newest features, train the best and let the gate decide."""
+    from orchestration.loop import run_job
+
+    asked = {"trials": trials, "minutes": minutes, "objective": objective}
+    config: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    if space:
+        unclear = next((text for text in space if "=" not in text), None)
+        if unclear is not None:
+            raise UserError(f"--space {unclear} is not of the form NAME=RANGE")
+        config["space"] = dict(text.split("=", 1) for text in space)
+    run_config = {"ops": {f"{model}_trials": {"config": config}}}
+    outcome = run_job(_ready(), f"{model}_sweep", (model,), progress, run_config)
     say(outcome.table())
     if outcome.failed:
         raise UserError(outcome.failed)

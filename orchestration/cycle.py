@@ -5,7 +5,7 @@ changed, the last cycle stands and nothing is trained again.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -122,12 +122,14 @@ def run_cycle(
     progress: Progress,
     dagster_run_id: str,
     keep_figures: dict[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Cycle:
     """Train family `model` on the tables at `snapshot`, unless the last cycle had the same fingerprint.
 
-    `keep_figures` receives the plots of the chosen candidate by name. Returns a skipped cycle with its reason when
-    there is too little data. Raises UserError on a bad configuration and
-    whatever the trainer or MLflow raises; the MLflow parent run is then FAILED and no cycle is recorded.
+    `keep_figures` receives the plots of the chosen candidate by name; `tags` go onto its MLflow runs and into its
+    lineage. Returns a skipped cycle with its reason when there is too little data. Raises UserError on a bad
+    configuration and whatever the trainer or MLflow raises; the MLflow parent run is then FAILED and no cycle is
+    recorded.
     """
     mark = fingerprint(model, hashes, config)
     last = latest_cycle(settings, model)
@@ -151,7 +153,7 @@ def run_cycle(
         "code.digest": code_digest(),
         "dagster.run_id": dagster_run_id,
         "cycle": cycle_id,
-    }
+    } | dict(tags or {})
     folder = Path(cycle.folder)
     folder.mkdir(parents=True)
     try:
@@ -161,7 +163,7 @@ def run_cycle(
         cycle = replace(cycle, skipped=str(error))
         write_json_atomic(folder / "cycle.json", asdict(cycle))
         return cycle
-    cycle = _log_cycle(tracker, cycle, outcome, lineage, config, progress)
+    cycle = _log_cycle(tracker, cycle, outcome, lineage, config, progress, tags or {})
     if keep_figures is not None:
         keep_figures.update(outcome.candidate(outcome.best).plots)
     write_json_atomic(folder / "cycle.json", asdict(cycle))
@@ -175,8 +177,9 @@ def _log_cycle(
     lineage: dict[str, Any],
     config: BaseModel,
     progress: Progress,
+    more_tags: Mapping[str, str],
 ) -> Cycle:
-    tags = {
+    tags = dict(more_tags) | {
         "lake.snapshot": str(cycle.snapshot),
         "features.digest": cycle.features_digest,
         "dagster.run_id": str(lineage["dagster.run_id"]),

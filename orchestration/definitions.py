@@ -11,7 +11,7 @@ from orchestration.defs import jobs
 from orchestration.defs.console import asset_lines
 from orchestration.defs.features.assets import DBT_PROJECT, dbt_features
 from orchestration.defs.features.snapshot import feature_snapshot
-from orchestration.defs.generator.assets import generator_candidates
+from orchestration.defs.generator.assets import generator_candidates, generator_trials
 from orchestration.defs.landing.assets import landed
 from orchestration.defs.landing.schedules import ingest_hourly
 from orchestration.defs.landing.sensors import dead_run_reaper, new_files_landed
@@ -19,7 +19,7 @@ from orchestration.defs.promotion.assets import champion_drift, generator_gate, 
 from orchestration.defs.promotion.rollback import rollback_job
 from orchestration.defs.promotion.schedules import retrain_weekly
 from orchestration.defs.promotion.sensors import drift_found, feedback_volume, reviewer_approval
-from orchestration.defs.recommender.assets import recommender_candidates
+from orchestration.defs.recommender.assets import recommender_candidates, recommender_trials
 from orchestration.defs.resources import MlflowResource, SettingsResource
 from orchestration.defs.serving.assets import online_state, served_champions
 from orchestration.home import prepare_home
@@ -36,6 +36,8 @@ defs = dg.Definitions(
         champion_drift,
         recommender_candidates,
         generator_candidates,
+        recommender_trials,
+        generator_trials,
         online_state,
         recommender_gate,
         generator_gate,
@@ -45,6 +47,8 @@ defs = dg.Definitions(
         jobs.ingest_job,
         jobs.train_recommender_job,
         jobs.train_generator_job,
+        jobs.recommender_sweep_job,
+        jobs.generator_sweep_job,
         jobs.full_loop_job,
         rollback_job,
     ],

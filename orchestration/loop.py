@@ -1,6 +1,6 @@
-"""The whole loop once, in this process, through the real Dagster job; ends with a table for a person."""
+"""The whole loop or a sweep once, in this process, through the real Dagster job; ends with a table for a person."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +41,18 @@ _HEAD = ("model", "decision", "version", "why")
 def run_loop(
     settings: Settings, progress: Callable[[str], None], run_config: dict[str, Any] | None = None
 ) -> LoopOutcome:
-    """Run the job `full_loop` once and tell what was decided; `run_config` is what the Launchpad would take.
+    """Run the job `full_loop` once and tell what was decided; see `run_job`."""
+    return run_job(settings, "full_loop", KINDS, progress, run_config)
+
+
+def run_job(
+    settings: Settings,
+    job: str,
+    models: Sequence[Kind],
+    progress: Callable[[str], None],
+    run_config: dict[str, Any] | None = None,
+) -> LoopOutcome:
+    """Run a job that ends with the gates of `models`; `run_config` is what the Launchpad would take.
 
     Before it starts, runs whose process is gone are closed and a promotion that was cut short is completed from the
     ledger. Raises UserError for a user's mistake; a failing step is named in `failed`, with its own message.
@@ -54,7 +65,7 @@ def run_loop(
             progress(f"closed run {run_id}: its process is gone")
         reconcile_registry(settings, progress)
         with _quiet(settings):
-            result = defs.resolve_job_def("full_loop").execute_in_process(
+            result = defs.resolve_job_def(job).execute_in_process(
                 instance=instance,
                 raise_on_error=False,
                 run_config={"loggers": {"console": {}}} | (run_config or {}),
@@ -63,10 +74,10 @@ def run_loop(
         blocked = [f"run {result.run_id} failed"] if not result.success and not failures else []
         handed = {
             model: result.asset_value(f"{model}_gate")
-            for model in KINDS
+            for model in models
             if _has_value(result, f"{model}_gate")
         }
-    rows = [_row(model, handed.get(model), settings) for model in KINDS]
+    rows = [_row(model, handed.get(model), settings) for model in models]
     return LoopOutcome(rows, "; ".join(failures + blocked))
 
 

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 """Receives one line of text for the log."""
 
+Report = Callable[[str, int, float], None]
+"""Receives model, step and value of the validation metric while it is fitted; may raise to end the fit."""
+
+
+def no_report(model: str, step: int, value: float) -> None:
+    """For fits that nobody watches."""
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -102,16 +102,25 @@ class Tracker:
     @contextmanager
     def cycle(self, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[str]:
         """A parent run for one training cycle; FAILED when the body raises. Yields its run id."""
-        run = self.client.create_run(
-            self._experiment_id(experiment), run_name=name, tags=self._tags(tags) | {"tidegate.role": "cycle"}
-        )
-        run_id = str(run.info.run_id)
+        run_id = self.open_run(experiment, name, dict(tags) | {"tidegate.role": "cycle"})
         try:
             yield run_id
         except BaseException:
             self.client.set_terminated(run_id, "FAILED")
             raise
         self.client.set_terminated(run_id, "FINISHED")
+
+    def open_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
+        """A new run, RUNNING until it is terminated, and its id."""
+        run = self.client.create_run(self._experiment_id(experiment), run_name=name, tags=self._tags(tags))
+        return str(run.info.run_id)
+
+    def runs(self, experiment: str, tags: Mapping[str, str], status: str = "") -> list[str]:
+        """Ids of the runs that bear all `tags` and have that status, newest first; deleted ones do not count."""
+        terms = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
+        terms += [f"attributes.status = '{status}'"] if status else []
+        found = self.client.search_runs([self._experiment_id(experiment)], " and ".join(terms))
+        return [str(run.info.run_id) for run in found]
 
     @staticmethod
     def _tags(tags: Mapping[str, str]) -> dict[str, str]:

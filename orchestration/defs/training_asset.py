@@ -48,7 +48,7 @@ def training_asset(
             dagster_run_id=context.run_id,
             keep_figures=figures,
         )
-        shown = _metadata(cycle, mlflow, metrics) | {
+        shown = cycle_metadata(cycle, mlflow, metrics) | {
             name: figure_metadata(fig) for name, fig in figures.items()
         }
         return dg.MaterializeResult(value=asdict(cycle), metadata=shown)
@@ -56,7 +56,8 @@ def training_asset(
     return candidates
 
 
-def _metadata(cycle: Cycle, mlflow: MlflowResource, metrics: tuple[str, ...]) -> dict[str, Any]:
+def cycle_metadata(cycle: Cycle, mlflow: MlflowResource, metrics: tuple[str, ...]) -> dict[str, Any]:
+    """A cycle as metadata: candidates by `metrics`, the chosen one, links to MLflow; or why it was skipped."""
     if cycle.skipped:
         return {"skipped": cycle.skipped}
     return {

@@ -8,7 +8,7 @@ machine's speed.
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -82,12 +82,13 @@ class _Looks:
 
     def __init__(self, documents: list[np.ndarray], n_bytes: int, batch_tokens: int) -> None:
         self._documents, self._n_bytes, self._batch_tokens = documents, n_bytes, batch_tokens
-        self.best, self.best_step, self.waited = math.inf, 0, 0
+        self.best, self.best_step, self.waited, self.taken = math.inf, 0, 0, 0
         self._weights: dict[str, torch.Tensor] = {}
 
     def look(self, network: Network, step: int) -> float:
         scores = read(network, self._documents, self._batch_tokens).log_network
         bits = -sum(float(part.sum()) for part in scores) / math.log(2) / self._n_bytes
+        self.taken += 1
         if bits < self.best:
             self.best, self.best_step, self.waited = bits, step, 0
             self._weights = copy.deepcopy(network.state_dict())
@@ -109,10 +110,12 @@ def fit_network(
     batch_tokens: int,
     seed: int,
     progress: Progress,
+    report_look: Callable[[int, float], None],
 ) -> FitReport:
     """Fit `network` in place on documents (ids without end tokens) and leave it with its best weights.
 
-    `validation_bytes` are the UTF-8 bytes of the validation documents. Raises ValueError when the loss is not a number.
+    `validation_bytes` are the UTF-8 bytes of the validation documents; `report_look` is told the number and the bits a
+    byte of each look at them, and may raise to end the fit. Raises ValueError when the loss is not a number.
     """
     report = FitReport()
     looks = _Looks(validation, validation_bytes, batch_tokens)
@@ -138,6 +141,7 @@ def fit_network(
                     f"n-grams, training loss {smoothed:.3f}"
                 )
                 report.curves.append({"step": float(report.steps), "validation/bits_per_byte_network": bits})
+                report_look(looks.taken, bits)
                 next_look += 1 / fit.evaluations
             if spent >= 1 or looks.waited >= fit.patience:
                 report.ended_by = (

@@ -25,7 +25,7 @@ from training.generator.safety import report_on
 from training.generator.sample import Decoder, pick, sample_texts
 from training.generator.score import score_rows
 from training.generator.tokenizer import Tokenizer
-from training.result import Candidate, Progress, TrainingOutcome
+from training.result import Candidate, Progress, Report, TrainingOutcome, no_report
 from training.threads import torch_threads
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _SPEED_TOKENS = 200
 
 
 @dataclass
-class _Fitted:
+class Fitted:
     """One model as it comes out of fitting."""
 
     model: LanguageModel
@@ -65,7 +65,7 @@ def train(
     corpus = split_corpus(documents, config.corpus)
     canaries = draw_canaries(config.safety, config.seed)
     with torch_threads(config.fit.threads):
-        fitted = _Trainer(corpus, canaries, config, progress).fit_all()
+        fitted = Trainer(corpus, canaries, config, progress).fit_all()
         best = _validate(corpus, fitted, config)
         progress(f"chosen on the validation window: {best}")
         candidates = {}
@@ -84,13 +84,18 @@ def train(
     return _outcome(candidates, fitted, corpus, config, best)
 
 
-class _Trainer:
+class Trainer:
     """Tokenizer and counts once, then every model on top of them."""
 
     def __init__(
-        self, corpus: Corpus, canaries: list[Canary], config: GeneratorConfig, progress: Progress
+        self,
+        corpus: Corpus,
+        canaries: list[Canary],
+        config: GeneratorConfig,
+        progress: Progress,
+        report: Report = no_report,
     ) -> None:
-        self._config, self._progress = config, progress
+        self._config, self._progress, self._report = config, progress, report
         began = time.monotonic()
         fitting = plant(corpus.fitting, canaries, config.seed)
         n_bytes = int(fitting.n_bytes.sum())
@@ -117,15 +122,15 @@ class _Trainer:
         ngram = self._config.ngram
         return NgramModel.fit(documents, authors, self._tokenizer.size, ngram.order, ngram.min_authors)
 
-    def fit_all(self) -> dict[str, _Fitted]:
+    def fit_all(self) -> dict[str, Fitted]:
         """Every model, cheapest first."""
         model = LanguageModel(self._tokenizer, self._ngram)
-        fitted = {"ngram": _Fitted(model, self._config.ngram.model_dump(), {}, self._seconds)}
+        fitted = {"ngram": Fitted(model, self._config.ngram.model_dump(), {}, self._seconds)}
         for name, config in (("lstm", self._config.lstm), ("transformer", self._config.transformer)):
             fitted[name] = self._fit(name, config)
         return fitted
 
-    def _fit(self, name: str, config: LstmConfig | TransformerConfig) -> _Fitted:
+    def _fit(self, name: str, config: LstmConfig | TransformerConfig) -> Fitted:
         began = time.monotonic()
         fit, batch_tokens, seed = self._config.fit, self._config.evaluation.batch_tokens, self._config.seed
         with torch.random.fork_rng(devices=[]):
@@ -142,18 +147,19 @@ class _Trainer:
             batch_tokens,
             seed,
             lambda line: self._progress(f"{name}: {line}"),
+            lambda look, bits: self._report(name, look, bits),
         )
         gate = fit_gate(network, self._blind, self._calibration, batch_tokens, seed)
         model = LanguageModel(self._tokenizer, self._ngram, network, gate)
         params = config.model_dump() | fit.model_dump() | {"ended_by": report.ended_by}
-        return _Fitted(model, params, config.model_dump(), time.monotonic() - began, report)
+        return Fitted(model, params, config.model_dump(), time.monotonic() - began, report)
 
 
 def _spread(n: int, most: int) -> np.ndarray:
     return np.linspace(0, n - 1, min(n, most)).astype(np.int64)
 
 
-def _validate(corpus: Corpus, fitted: dict[str, _Fitted], config: GeneratorConfig) -> str:
+def _validate(corpus: Corpus, fitted: dict[str, Fitted], config: GeneratorConfig) -> str:
     """Measure all on the validation window and choose."""
     resamples, seed = config.evaluation.bootstrap, config.seed
     texts, n_bytes = corpus.validation.texts, corpus.validation.n_bytes
@@ -167,7 +173,7 @@ def _validate(corpus: Corpus, fitted: dict[str, _Fitted], config: GeneratorConfi
 
 
 def _measure(
-    bundle: Bundle, entry: _Fitted, corpus: Corpus, config: GeneratorConfig, progress: Progress
+    bundle: Bundle, entry: Fitted, corpus: Corpus, config: GeneratorConfig, progress: Progress
 ) -> None:
     """Fill in what the bundle, as it was written, does on the test window and in its own words."""
     model, safety = read_model(bundle), config.safety
@@ -214,7 +220,7 @@ def _speed(model: LanguageModel) -> float:
 
 def _outcome(
     bundles: dict[str, Bundle],
-    fitted: dict[str, _Fitted],
+    fitted: dict[str, Fitted],
     corpus: Corpus,
     config: GeneratorConfig,
     best: str,
@@ -246,7 +252,7 @@ def _outcome(
     return TrainingOutcome(candidates, best, baselines, corpus.window, notes)
 
 
-def _plots(name: str, entry: _Fitted, metrics: dict[str, dict[str, float]]) -> dict[str, "Figure"]:
+def _plots(name: str, entry: Fitted, metrics: dict[str, dict[str, float]]) -> dict[str, "Figure"]:
     plots = {
         "bits_per_byte_by_model.png": bits_by_model(metrics),
         "bits_per_byte_by_slice.png": bits_by_slice(name, metrics[name]),

@@ -27,9 +27,9 @@ from training.recommender.ranking import TOP, Ranked, Scorer, Scores, ndcg, rank
 from training.recommender.replay import Replay
 from training.recommender.sequences import sequences_before
 from training.recommender.sequential.config import SequentialConfig
-from training.recommender.split import Split, sample
+from training.recommender.split import Split, sample, split_in_time
 from training.recommender.view import FeedView, UserBatch
-from training.result import Progress
+from training.result import Progress, Report, no_report
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,15 @@ class Trainer:
     progress: Progress
     validation: Ints
     """The validation events that are ranked: the same sample for every model."""
+    report: Report = no_report
+
+    @classmethod
+    def of(cls, replay: Replay, config: RecommenderConfig, progress: Progress) -> "Trainer":
+        """Split in time and draw the validation events. Raises NotEnoughDataError saying what is missing."""
+        split = split_in_time(replay, config.split)
+        rows = replay.rows_in(split.cut, split.test)
+        validation = sample(rows, config.split.max_validation_events, config.seed)
+        return cls(replay, split, config, progress, validation)
 
     @property
     def refresh_s(self) -> float:
@@ -139,7 +148,7 @@ class Trainer:
         examples = gather(self.replay, self.split.cut, self.split.test, self.refresh_s, config)
         if examples is None:
             return None
-        signal, curves = fit_sasrec(examples, config, self.config.seed, self.progress)
+        signal, curves = fit_sasrec(examples, config, self.config.seed, self.progress, self.report)
         params = config.model_dump(exclude={"enabled"}) | {
             "epochs": len(curves) - 1,
             "posts": examples.trained,

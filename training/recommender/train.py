@@ -24,7 +24,7 @@ from training.recommender.report import (
     weights_figure,
 )
 from training.recommender.slices import Slices, slices_of
-from training.recommender.split import Split, sample, split_in_time
+from training.recommender.split import Split
 from training.result import Candidate, Progress, TrainingOutcome
 
 if TYPE_CHECKING:
@@ -46,15 +46,12 @@ def train(
     configuration that does not hold together, BundleError when `out_dir` already holds a bundle.
     """
     replay = Replay(tables)
-    split = split_in_time(replay, config.split)
-    validation = sample(
-        replay.rows_in(split.cut, split.test), config.split.max_validation_events, config.seed
-    )
+    trainer = Trainer.of(replay, config, progress)
+    split, validation = trainer.split, trainer.validation
     test = replay.rows_in(split.test, split.end)
     progress(
         f"{len(replay.heldout)} first interactions: {len(validation)} validation events ranked, {len(test)} test"
     )
-    trainer = Trainer(replay, split, config, progress, validation)
     fitted, ranked, notes = fit_all(trainer)
     best = _choose(replay, trainer, ranked)
     progress(f"chosen on the validation window: {best}")

@@ -105,7 +105,7 @@ def gate_asset(model: Kind) -> dg.AssetsDefinition:
         owners=["team:ml"],
         kinds={"mlflow", "evidently"},
         # No values are handed over: the gate reads its evidence again from bundles, MLflow and the lake.
-        deps=[f"{model}_candidates", "online_state", "champion_drift"],
+        deps=[f"{model}_candidates", f"{model}_trials", "online_state", "champion_drift"],
         description=f"Judges the newest {model} candidate by all points of the policy, records the decision in the "
         "ledger and acts on it: promote, hold or ask for a review.",
         check_specs=[

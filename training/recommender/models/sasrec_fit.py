@@ -16,7 +16,7 @@ from training.recommender.models.sasrec import PRIOR, SasrecSignal
 from training.recommender.models.sasrec_data import Examples
 from training.recommender.models.sasrec_net import NetShape, SasrecNet
 from training.recommender.ranking import TOP, ndcg
-from training.result import Progress
+from training.result import Progress, Report, no_report
 from training.threads import torch_threads
 
 _CELLS = 10_000_000
@@ -25,7 +25,11 @@ _WARM_UP = 20
 
 
 def fit_sasrec(
-    examples: Examples, config: SasrecConfig, seed: int, progress: Progress
+    examples: Examples,
+    config: SasrecConfig,
+    seed: int,
+    progress: Progress,
+    report: Report = no_report,
 ) -> tuple[SasrecSignal, list[dict[str, float]]]:
     """Train until the validation NDCG has not risen for `patience` epochs, or the time or the epochs are used up.
 
@@ -55,6 +59,7 @@ def fit_sasrec(
                 {"step": epoch, "train/loss": train_loss, "validation/loss": loss, "sample/ndcg_at_10": value}
             )
             progress(f"sasrec: epoch {epoch}, loss {train_loss:.3f}, validation NDCG@10 {value:.4f} (sample)")
+            report("sasrec", epoch, value)
             waited += 1
             if value > best_value:
                 best, best_value, waited = copy.deepcopy(net.state_dict()), value, 0

@@ -1,0 +1,39 @@
+"""One configuration of the generator, measured on the validation window: a trial of a sweep."""
+
+from typing import Literal
+
+import pyarrow as pa
+
+from training.generator.canaries import draw_canaries
+from training.generator.config import GeneratorConfig
+from training.generator.data import split_corpus
+from training.generator.evaluate import document_bits
+from training.generator.train import Trainer
+from training.result import Progress, Report
+from training.threads import torch_threads
+
+
+class GeneratorTrials:
+    """The corpus is split once; every trial fits all models on it. No trial sees the test window."""
+
+    metric = "validation/bits_per_byte"
+    direction: Literal["minimize"] = "minimize"
+
+    def __init__(self, documents: pa.Table, config: GeneratorConfig, progress: Progress) -> None:
+        """Raises UserError for a missing column, NotEnoughDataError saying what is missing."""
+        self._corpus = split_corpus(documents, config.corpus)
+        self._canaries = draw_canaries(config.safety, config.seed)
+        self._progress = progress
+
+    def measure(self, config: GeneratorConfig, report: Report) -> dict[str, float]:
+        """Bits per byte by model."""
+        window = self._corpus.validation
+        with torch_threads(config.fit.threads):
+            fitted = Trainer(self._corpus, self._canaries, config, self._progress, report).fit_all()
+            return {
+                name: float(
+                    document_bits(entry.model, window.texts, config.evaluation.batch_tokens).sum()
+                    / window.n_bytes.sum()
+                )
+                for name, entry in fitted.items()
+            }

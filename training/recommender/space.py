@@ -1,0 +1,31 @@
+"""What a sweep of the recommender searches, unless the Launchpad says otherwise. Forms: see `training.sweep.space`."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from training.recommender.config import RecommenderConfig
+from training.sweep.config import BASE_HELP, SPACE_HELP, SweepConfig
+
+SPACE = {
+    "item_knn.shrinkage": "0.5 to 50 log",
+    "als.factors": "16 to 96 log",
+    "als.ridge": "1 to 100 log",
+    "slist.window": "3 to 50",
+    "slist.decay": "0.4 to 1.0",
+    "slist.ridge": "1 to 300 log",
+    "slist.half_life_days": "7 to 365 log",
+    "sasrec.learning_rate": "5e-4 to 1e-2 log",
+    "sasrec.dropout": "0.0 to 0.5",
+    "sasrec.drop_id": "0.1 to 0.8",
+}
+
+
+class RecommenderSweepConfig(SweepConfig):
+    """Budget, objective, space and fixed hyper-parameters of one sweep of the recommender."""
+
+    fixed: ClassVar[tuple[str, ...]] = ("seed", "split", "snapshot_events")
+    """What trials are measured on, and what no metric depends on."""
+
+    space: dict[str, str] = Field(SPACE, description=SPACE_HELP)
+    base: RecommenderConfig = Field(default_factory=RecommenderConfig, description=BASE_HELP)
