@@ -39,11 +39,14 @@ class SweepLog:
     @contextmanager
     def trial(self, number: int, params: Mapping[str, Any]) -> Iterator["TrialLog"]:
         """A child run with the trial's parameters; KILLED when the body does not end it."""
+        from mlflow.entities import Param
+
         tags = {"mlflow.parentRunId": self.parent, "tidegate.role": "trial", "sweep.trial": str(number)}
         run = self._tracker.open_run(self._experiment, f"trial {number:03}", self._tags | tags)
         try:
-            for name, value in params.items():
-                self._tracker.client.log_param(run, name, value)
+            self._tracker.client.log_batch(
+                run, params=[Param(name, str(value)) for name, value in params.items()]
+            )
             yield TrialLog(self._tracker, run)
         except BaseException:
             self._tracker.client.set_terminated(run, "KILLED")
@@ -74,10 +77,14 @@ class TrialLog:
 
     def end(self, state: str, metrics: Mapping[str, float], note: str = "") -> None:
         """Close the run as `measured`, `stopped early` or `failed`, with its metrics and a note to read."""
-        for name, value in metrics.items():
-            self._client.log_metric(self._run, name, value)
-        self._client.log_metric(self._run, "trial_seconds", time.monotonic() - self._began)
-        self._client.set_tag(self._run, "sweep.state", state)
-        if note:
-            self._client.set_tag(self._run, "mlflow.note.content", note)
+        from mlflow.entities import Metric, RunTag
+
+        now = int(time.time() * 1000)
+        values = dict(metrics) | {"trial_seconds": time.monotonic() - self._began}
+        tags = {"sweep.state": state} | ({"mlflow.note.content": note} if note else {})
+        self._client.log_batch(
+            self._run,
+            metrics=[Metric(name, value, now, 0) for name, value in values.items()],
+            tags=[RunTag(name, text) for name, text in tags.items()],
+        )
         self._client.set_terminated(self._run, _STATUS[state])

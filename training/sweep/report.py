@@ -53,7 +53,8 @@ def _drawn(plot: Callable[..., Any], study: "Study", **options: Any) -> "Figure"
     from matplotlib import pyplot
     from optuna.exceptions import ExperimentalWarning
 
-    with matplotlib.rc_context({"backend": "Agg"}), warnings.catch_warnings():
+    matplotlib.use("agg")
+    with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         figure = plot(study, **options).figure
         pyplot.close(figure)

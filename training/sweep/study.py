@@ -74,7 +74,7 @@ class Sweep:
         deadline = time.monotonic() + 60 * self.config.minutes
         while (number := len(_ended(study))) < self.config.trials:
             left, longest = deadline - time.monotonic(), _longest(study)
-            if left < longest:
+            if longest and left < longest:
                 self.progress(
                     f"{left:.0f} s are left and the longest trial took {longest:.0f} s: no more trials"
                 )
