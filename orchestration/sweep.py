@@ -42,21 +42,21 @@ class Search:
     figures: "dict[str, Figure]"
 
 
-def _recommender(tables: Tables, config: SweepConfig, progress: Progress) -> Trials[Any]:
+def _recommender(tables: Tables, base: Any, progress: Progress) -> Trials:
     from training.recommender.data import RecommenderTables
     from training.recommender.trials import RecommenderTrials
 
     data = RecommenderTables(tables["marts.interactions"], tables["marts.posts"], tables["marts.users"])
-    return RecommenderTrials(data, config.base, progress)  # type: ignore[arg-type]
+    return RecommenderTrials(data, base, progress)
 
 
-def _generator(tables: Tables, config: SweepConfig, progress: Progress) -> Trials[Any]:
+def _generator(tables: Tables, base: Any, progress: Progress) -> Trials:
     from training.generator.trials import GeneratorTrials
 
-    return GeneratorTrials(tables["marts.corpus_documents"], config.base, progress)  # type: ignore[arg-type]
+    return GeneratorTrials(tables["marts.corpus_documents"], base, progress)
 
 
-TRIALS: dict[str, Callable[[Tables, SweepConfig, Progress], Trials[Any]]] = {
+TRIALS: dict[str, Callable[[Tables, Any, Progress], Trials]] = {
     "recommender": _recommender,
     "generator": _generator,
 }
@@ -136,10 +136,10 @@ def _alone(path: Path, model: Kind) -> Iterator[None]:
 
 def _prepared(
     settings: Settings, model: Kind, snapshot: int, config: SweepConfig, progress: Progress
-) -> Trials[Any] | None:
+) -> Trials | None:
     """What all trials share; None with too little data, which is the cycle's to tell."""
     try:
-        return TRIALS[model](read_training_tables(settings, model, snapshot), config, progress)
+        return TRIALS[model](read_training_tables(settings, model, snapshot), config.base, progress)
     except NotEnoughDataError:
         return None
 

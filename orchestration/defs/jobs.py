@@ -1,29 +1,11 @@
 """The jobs a person or a schedule launches. All run in one process: steps are small beside process start-up."""
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 
-if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from serving.pointers import KINDS
 
 _TAGS = {"dagster/max_runtime": "7200"}
 _FEATURES = dg.AssetSelection.groups("landing", "features")
-
-
-def _sweep_job(model: str) -> "UnresolvedAssetJobDefinition":
-    return dg.define_asset_job(
-        f"{model}_sweep",
-        selection=dg.AssetSelection.assets(
-            "feature_snapshot", "online_state", f"{model}_trials", f"{model}_gate"
-        ),
-        description=f"Search the hyper-parameters of the {model} within a budget, train the best configuration and let "
-        "the gate decide on it.",
-        executor_def=dg.in_process_executor,
-        # Three hours of trials at most, and the training after them.
-        tags={"dagster/max_runtime": str(4 * 3600)},
-    )
-
 
 ingest_job = dg.define_asset_job(
     "ingest",
@@ -51,8 +33,20 @@ train_generator_job = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     tags=_TAGS,
 )
-recommender_sweep_job = _sweep_job("recommender")
-generator_sweep_job = _sweep_job("generator")
+sweep_jobs = [
+    dg.define_asset_job(
+        f"{model}_sweep",
+        selection=dg.AssetSelection.assets(
+            "feature_snapshot", "online_state", f"{model}_trials", f"{model}_gate"
+        ),
+        description=f"Search the hyper-parameters of the {model} within a budget, train the best configuration and let "
+        "the gate decide on it.",
+        executor_def=dg.in_process_executor,
+        # Three hours of trials at most, and the training after them.
+        tags={"dagster/max_runtime": str(4 * 3600)},
+    )
+    for model in KINDS
+]
 full_loop_job = dg.define_asset_job(
     "full_loop",
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets("recommender_trials", "generator_trials"),

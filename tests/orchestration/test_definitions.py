@@ -6,8 +6,8 @@ from dagster import AssetKey
 
 _ASSETS = {
     "landing": {"raw/events", "raw/posts", "raw/users", "raw/follows", "raw/feedback"},
-    "recommender": {"recommender_candidates"},
-    "generator": {"generator_candidates"},
+    "recommender": {"recommender_candidates", "recommender_trials"},
+    "generator": {"generator_candidates", "generator_trials"},
     "promotion": {"champion_drift", "recommender_gate", "generator_gate"},
     "serving": {"online_state", "served_champions"},
 }
@@ -20,6 +20,15 @@ _MARTS = {
     "user_days",
     "daily_activity",
 }
+_JOBS = (
+    "ingest",
+    "train_recommender",
+    "train_generator",
+    "recommender_sweep",
+    "generator_sweep",
+    "full_loop",
+    "rollback",
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +74,7 @@ def test_every_asset_tells_its_owner_and_what_it_is(defs: dg.Definitions) -> Non
 def test_jobs_schedules_and_sensors_are_these(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
     names = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
-    assert names == {"ingest", "train_recommender", "train_generator", "full_loop", "rollback"}
+    assert names == {*_JOBS}
     assert {schedule.name for schedule in repository.schedule_defs} == {"ingest_hourly", "retrain_weekly"}
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "new_files_landed",
@@ -86,10 +95,19 @@ def test_nothing_starts_by_itself_but_the_reaper(defs: dg.Definitions) -> None:
 
 
 def test_every_job_has_a_time_out_and_runs_in_one_process(defs: dg.Definitions) -> None:
-    for name in ("ingest", "train_recommender", "train_generator", "full_loop", "rollback"):
+    for name in _JOBS:
         job = defs.resolve_job_def(name)
         assert int(job.tags["dagster/max_runtime"]) > 0
         assert job.executor_def.name == "in_process"
+
+
+def test_only_a_sweep_runs_trials_and_its_gate_waits_for_them(defs: dg.Definitions) -> None:
+    for name in _JOBS:
+        steps = {node.name for node in defs.resolve_job_def(name).graph.node_defs}
+        trials = {step for step in steps if step.endswith("_trials")}
+        assert trials == ({name.replace("_sweep", "_trials")} if name.endswith("_sweep") else set())
+    graph = defs.resolve_asset_graph()
+    assert AssetKey("recommender_trials") in graph.get(AssetKey("recommender_gate")).parent_keys
 
 
 def test_each_point_of_the_gate_is_a_check_of_its_asset(defs: dg.Definitions) -> None:

@@ -196,3 +196,28 @@ def test_a_world_that_changed_suddenly_is_found_and_answered_by_a_training(loope
     assert evidence["versus_champion"]["other_digest"] == evidence["champion"]["digest"]
     assert evidence["disagreement"]["value"] is not None
     assert newest["evidence"]["decision"]["retrain"]
+
+
+def test_a_sweep_hands_its_best_to_the_gate_and_registers_no_trial(
+    looped: Looped, client: MlflowClient
+) -> None:
+    from orchestration.loop import run_job
+
+    before = len(client.search_model_versions("name = 'recommender'"))
+    base = QUICK["ops"]["recommender_candidates"]["config"] | {"sasrec": {"enabled": False}}
+    config = {"trials": 2, "space": {"slist.ridge": "10, 30"}, "base": base}
+    run_config = {"ops": {"recommender_trials": {"config": config}}}
+    outcome = run_job(looped.settings, "recommender_sweep", ("recommender",), looped.said.append, run_config)
+    assert not outcome.failed
+    experiment = client.get_experiment_by_name("recommender").experiment_id
+    (sweep,) = client.search_runs([experiment], "tags.`tidegate.role` = 'sweep'")
+    trials = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{sweep.info.run_id}'")
+    assert {run.data.params["slist.ridge"] for run in trials} == {"10.0", "30.0"}
+    assert len({frozenset(run.data.metrics) for run in trials}) == 1
+    assert not any(name.startswith("test/") for run in trials for name in run.data.metrics)
+    files = {file.path for file in client.list_artifacts(sweep.info.run_id)}
+    assert {"trials.md", "best.json", "config.json"} <= files
+    assert len(client.search_model_versions("name = 'recommender'")) == before + 1
+    decided = rows(looped)[-1]
+    assert client.get_run(decided["run_id"]).data.tags["sweep.run"] == sweep.info.run_id
+    assert decided["decision"] in {"promote", "hold", "review"}

@@ -1,7 +1,5 @@
 """One configuration of the generator, measured on the validation window: a trial of a sweep."""
 
-from typing import Literal
-
 import pyarrow as pa
 
 from training.generator.canaries import draw_canaries
@@ -10,6 +8,7 @@ from training.generator.data import split_corpus
 from training.generator.evaluate import document_bits
 from training.generator.train import Trainer
 from training.result import Progress, Report
+from training.sweep.study import Direction
 from training.threads import torch_threads
 
 
@@ -17,7 +16,7 @@ class GeneratorTrials:
     """The corpus is split once; every trial fits all models on it. No trial sees the test window."""
 
     metric = "validation/bits_per_byte"
-    direction: Literal["minimize"] = "minimize"
+    direction: Direction = "minimize"
 
     def __init__(self, documents: pa.Table, config: GeneratorConfig, progress: Progress) -> None:
         """Raises UserError for a missing column, NotEnoughDataError saying what is missing."""

@@ -1,7 +1,6 @@
 """One configuration of the recommender, measured on the validation window: a trial of a sweep."""
 
 from dataclasses import replace
-from typing import Literal
 
 from training.recommender.config import RecommenderConfig
 from training.recommender.data import RecommenderTables
@@ -9,13 +8,14 @@ from training.recommender.fit import Trainer, fit_all
 from training.recommender.ranking import TOP, ndcg
 from training.recommender.replay import Replay
 from training.result import Progress, Report
+from training.sweep.study import Direction
 
 
 class RecommenderTrials:
     """Replay, split and validation events once; every trial fits all models on them. No trial sees the test window."""
 
     metric = "validation/ndcg_at_10"
-    direction: Literal["maximize"] = "maximize"
+    direction: Direction = "maximize"
 
     def __init__(self, tables: RecommenderTables, config: RecommenderConfig, progress: Progress) -> None:
         """Raises UserError for a missing column, NotEnoughDataError saying what is missing."""

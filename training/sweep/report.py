@@ -59,4 +59,4 @@ def _drawn(plot: Callable[..., Any], study: "Study", **options: Any) -> "Figure"
         figure = plot(study, **options).figure
         pyplot.close(figure)
     figure.set_size_inches(10, 5)
-    return figure  # type: ignore[no-any-return]
+    return figure

@@ -59,7 +59,7 @@ def contains(distribution: "BaseDistribution", value: Any) -> bool:
     choices = getattr(distribution, "choices", None)
     if choices is not None:
         return value in choices
-    return bool(distribution.low <= value <= distribution.high)  # type: ignore[attr-defined]
+    return bool(distribution.low <= value <= distribution.high)
 
 
 def _distribution(name: str, text: str, base: BaseModel, fixed: Collection[str]) -> "BaseDistribution":

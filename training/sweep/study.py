@@ -8,9 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from training.errors import UserError
 from training.result import Progress, Report
@@ -23,20 +21,20 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-C = TypeVar("C", bound=BaseModel)
+Direction = Literal["maximize", "minimize"]
 
 _SETTLED_TRIALS, _SETTLED_STEPS = 4, 2
 """Trials are stopped early only from the fifth on, and after this many steps of the curve."""
 
 
-class Trials(Protocol[C]):
+class Trials(Protocol):
     """A family's measurement of one configuration; everything that trials share is read before the first."""
 
     metric: str
     """Name in MLflow, e.g. `validation/ndcg_at_10`."""
-    direction: Literal["maximize", "minimize"]
+    direction: Direction
 
-    def measure(self, config: C, report: Report) -> Mapping[str, float]:
+    def measure(self, config: Any, report: Report) -> Mapping[str, float]:
         """Fit every model with `config`; the metric on the validation window by model."""
 
 
@@ -47,7 +45,7 @@ class Sweep:
     name: str
     storage: str
     """SQLAlchemy URL of Optuna's store."""
-    trials: Trials[Any]
+    trials: Trials
     config: SweepConfig
     space: "Mapping[str, BaseDistribution]"
     seed: int
@@ -85,6 +83,10 @@ class Sweep:
         if not measured(study):
             failed = [trial.user_attrs.get("error", "") for trial in _ended(study)]
             raise UserError(f"all {len(failed)} trials of the sweep failed; the last: {failed[-1]}")
+        if len(measured(study)) > 1 and len({trial.value for trial in measured(study)}) == 1:
+            self.progress(
+                "nothing searched moved the objective: search its model, or make another the objective"
+            )
         return study
 
     def _take_up(self, study: "Study") -> None:
@@ -131,7 +133,8 @@ class Sweep:
                 study.tell(trial, value)
                 metrics = {f"{self.trials.metric}/{name}": found for name, found in values.items()}
                 log.end("measured", {self.trials.metric: value} | metrics)
-                self.progress(f"trial {number + 1}: {self.trials.metric} {value:.4f}")
+                told = ", ".join(f"{name} {found:.4f}" for name, found in values.items())
+                self.progress(f"trial {number + 1}: {self.trials.metric} {value:.4f} ({told})")
 
     def _objective(self, values: Mapping[str, float]) -> float:
         wanted = self.config.objective

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from mlflow.entities import Run
@@ -15,7 +15,7 @@ from training.sweep.config import SweepConfig
 from training.sweep.log import SweepLog
 from training.sweep.report import figures, trials_table
 from training.sweep.space import parse_space
-from training.sweep.study import Sweep
+from training.sweep.study import Direction, Sweep
 from training.tracking import Tracker
 
 _EXPERIMENT = "behaviour"
@@ -41,9 +41,7 @@ class Formula:
 
     metric = "validation/gain"
 
-    def __init__(
-        self, value: Callable[[Models], float], direction: Literal["maximize", "minimize"] = "maximize"
-    ) -> None:
+    def __init__(self, value: Callable[[Models], float], direction: Direction = "maximize") -> None:
         self.value, self.direction = value, direction
         self.tried: list[Models] = []
 
@@ -140,8 +138,10 @@ def test_the_lowest_wins_where_less_is_better(bench: Bench) -> None:
 def test_the_objective_may_be_one_model(bench: Bench) -> None:
     study = bench.run(Formula(lambda config: config.net.rate), objective="cheap", trials=1)
     assert study.best_value == 0.0
+    bench.run(Formula(lambda config: config.net.rate), objective="cheap", trials=2)
+    assert "nothing searched moved the objective" in bench.said[-1]
     with pytest.raises(UserError, match="objective nobody is no model of the trials: best, net, cheap"):
-        bench.run(Formula(lambda config: config.net.rate), objective="nobody", trials=2)
+        bench.run(Formula(lambda config: config.net.rate), objective="nobody", trials=3)
 
 
 def test_a_trial_that_fails_is_a_failed_run_and_the_sweep_goes_on(bench: Bench) -> None:
