@@ -22,7 +22,7 @@ from training.sweep.config import SweepConfig
 from training.sweep.log import SweepLog
 from training.sweep.report import figures, trials_table
 from training.sweep.space import parse_space, value_of, with_values
-from training.sweep.study import Sweep, Trials
+from training.sweep.study import Sweep, Trials, ended
 from training.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def run_sweep(
                 search = _handed_over(log, study, trials.metric, config)
             best = with_values(config.base, search.best)
             progress(
-                f"best of {len(study.trials)} trials: {trials.metric} {study.best_value:.4f}; it is trained now"
+                f"best of {len(ended(study))} trials: {trials.metric} {study.best_value:.4f}; it is trained now"
             )
     cycle = run_cycle(
         settings,
@@ -145,7 +145,7 @@ def _prepared(
 
 
 def _handed_over(log: SweepLog, study: "Study", metric: str, config: SweepConfig) -> Search:
-    states = Counter(trial.state.name.lower() for trial in study.trials)
+    states = Counter(trial.state.name.lower() for trial in ended(study))
     metrics = {metric: study.best_value, "trials/measured": float(states["complete"])}
     metrics |= {"trials/stopped_early": float(states["pruned"]), "trials/failed": float(states["fail"])}
     best = study.best_params

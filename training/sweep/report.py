@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from training.sweep.study import measured
+from training.sweep.study import ended, measured
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,8 +17,9 @@ def trials_table(study: "Study", metric: str) -> str:
     lines = ["| trial | " + " | ".join([*names, metric, "seconds", "state"]) + " |"]
     lines.append("|---" * (len(names) + 4) + "|")
     sign = -1 if study.direction.name == "MAXIMIZE" else 1
-    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
-    for trial in sorted(ended, key=lambda t: (t.state.name != "COMPLETE", sign * (t.value or 0.0), t.number)):
+    for trial in sorted(
+        ended(study), key=lambda t: (t.state.name != "COMPLETE", sign * (t.value or 0.0), t.number)
+    ):
         cells = [_cell(trial.params.get(name, "")) for name in names]
         value = f"{trial.value:.5f}" if trial.state.name == "COMPLETE" else ""
         seconds = f"{trial.duration.total_seconds():.1f}" if trial.duration else ""

@@ -70,7 +70,7 @@ class Sweep:
         )
         self._take_up(study)
         deadline = time.monotonic() + 60 * self.config.minutes
-        while (number := len(_ended(study))) < self.config.trials:
+        while (number := len(ended(study))) < self.config.trials:
             left, longest = deadline - time.monotonic(), _longest(study)
             if longest and left < longest:
                 self.progress(
@@ -81,7 +81,7 @@ class Sweep:
             study.sampler = optuna.samplers.TPESampler(seed=self.seed + len(study.trials))
             self._try(study, number)
         if not measured(study):
-            failed = [trial.user_attrs.get("error", "") for trial in _ended(study)]
+            failed = [trial.user_attrs.get("error", "") for trial in ended(study)]
             raise UserError(f"all {len(failed)} trials of the sweep failed; the last: {failed[-1]}")
         if len(measured(study)) > 1 and len({trial.value for trial in measured(study)}) == 1:
             self.progress(
@@ -96,7 +96,7 @@ class Sweep:
         for trial in study.get_trials(states=[TrialState.RUNNING]):
             study.tell(trial.number, state=TrialState.FAIL)
             study.enqueue_trial(trial.params)
-            self.progress(f"trial {trial.number} was cut short and is run again")
+            self.progress(f"trial {trial.number:03} was cut short and is run again")
         if study.trials:
             return
         base = {name: value_of(self.config.base, name) for name in self.space}
@@ -112,7 +112,8 @@ class Sweep:
 
         trial = study.ask(dict(self.space))
         told = ", ".join(f"{name} {_short(value)}" for name, value in trial.params.items())
-        self.progress(f"trial {number + 1} of {self.config.trials}: {told}")
+        label = f"trial {trial.number:03} ({number + 1} of {self.config.trials})"
+        self.progress(f"{label}: {told}")
         with self.log.trial(trial.number, trial.params) as log:
             try:
                 config = with_values(self.config.base, trial.params)
@@ -128,13 +129,13 @@ class Sweep:
                 trial.set_user_attr("error", text)
                 study.tell(trial, state=TrialState.FAIL)
                 log.end("failed", {}, text)
-                self.progress(f"trial {number + 1} failed: {text}")
+                self.progress(f"{label} failed: {text}")
             else:
                 study.tell(trial, value)
                 metrics = {f"{self.trials.metric}/{name}": found for name, found in values.items()}
                 log.end("measured", {self.trials.metric: value} | metrics)
                 told = ", ".join(f"{name} {found:.4f}" for name, found in values.items())
-                self.progress(f"trial {number + 1}: {self.trials.metric} {value:.4f} ({told})")
+                self.progress(f"{label}: {self.trials.metric} {value:.4f} ({told})")
 
     def _objective(self, values: Mapping[str, float]) -> float:
         wanted = self.config.objective
@@ -170,7 +171,7 @@ def measured(study: "Study") -> "list[FrozenTrial]":
     return study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
 
 
-def _ended(study: "Study") -> "list[FrozenTrial]":
+def ended(study: "Study") -> "list[FrozenTrial]":
     """Trials that came to their own end: not those that wait, run or were cut short."""
     from optuna.trial import TrialState
 
@@ -183,7 +184,7 @@ def _ended(study: "Study") -> "list[FrozenTrial]":
 
 def _longest(study: "Study") -> float:
     """Seconds of the longest trial so far."""
-    return max((trial.duration.total_seconds() for trial in _ended(study) if trial.duration), default=0.0)
+    return max((trial.duration.total_seconds() for trial in ended(study) if trial.duration), default=0.0)
 
 
 def _short(value: Any) -> str:
