@@ -204,7 +204,10 @@ def test_a_sweep_hands_its_best_to_the_gate_and_registers_no_trial(
     from orchestration.loop import run_job
 
     before = len(client.search_model_versions("name = 'recommender'"))
-    base = QUICK["ops"]["recommender_candidates"]["config"] | {"sasrec": {"enabled": False}}
+    quick = QUICK["ops"]["recommender_candidates"]["config"]
+    # Another blend than before, or its bundle would be one that was decided on already.
+    base = {name: {"enabled": False} for name in ("sasrec", "sequential")}
+    base["blend"] = quick["blend"] | {"max_groups": 500}
     config = {"trials": 2, "space": {"slist.ridge": "10, 30"}, "base": base}
     run_config = {"ops": {"recommender_trials": {"config": config}}}
     outcome = run_job(looped.settings, "recommender_sweep", ("recommender",), looped.said.append, run_config)

@@ -15,6 +15,8 @@ SPACE = {
     "slist.decay": "0.4 to 1.0",
     "slist.ridge": "1 to 300 log",
     "slist.half_life_days": "7 to 365 log",
+    "sequential.learning_rate": "1e-3 to 2e-2 log",
+    "sequential.dropout": "0.0 to 0.5",
     "sasrec.learning_rate": "5e-4 to 1e-2 log",
     "sasrec.dropout": "0.0 to 0.5",
     "sasrec.drop_id": "0.1 to 0.8",
@@ -24,7 +26,7 @@ SPACE = {
 class RecommenderSweepConfig(SweepConfig):
     """Budget, objective, space and fixed hyper-parameters of one sweep of the recommender."""
 
-    fixed: ClassVar[tuple[str, ...]] = ("seed", "split", "snapshot_events")
+    fixed: ClassVar[tuple[str, ...]] = ("seed", "sequential.seed", "split", "snapshot_events")
     """What trials are measured on, and what no metric depends on."""
 
     space: dict[str, str] = Field(SPACE, description=SPACE_HELP)

@@ -60,4 +60,5 @@ def _drawn(plot: Callable[..., Any], study: "Study", **options: Any) -> "Figure"
         figure = plot(study, **options).figure
         pyplot.close(figure)
     figure.set_size_inches(10, 5)
+    figure.subplots_adjust(bottom=0.25)
     return figure
