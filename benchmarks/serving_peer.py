@@ -171,7 +171,9 @@ def same_answers(api: httpx.Client, peer: str, users: Sequence[str], k: int) -> 
     """Raises RuntimeError naming the first user for whom API and peer recommend different posts."""
     rows = [{"user_id": user, "k": k} for user in users]
     theirs = httpx.post(f"{peer}{PEER_PATH}", json={"dataframe_records": rows}, timeout=60)
-    for row, answer in zip(rows, theirs.raise_for_status().json()["predictions"], strict=True):
+    if not theirs.is_success:
+        raise RuntimeError(f"mlflow models serve answered {theirs.status_code}: {theirs.text[:500]}")
+    for row, answer in zip(rows, theirs.json()["predictions"], strict=True):
         ours = api.post(PATH, json={**row, "plain": True}).raise_for_status().json()["items"]
         if [item["post_id"] for item in ours] != [item["post_id"] for item in answer]:
             raise RuntimeError(f"API and peer recommend different posts to {row['user_id']}")
@@ -301,7 +303,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         try:
             rows, about = run(args, Path(name))
-        except UserError as error:
+        except (UserError, RuntimeError) as error:
             raise SystemExit(str(error)) from error
     text = table(rows, about)
     print(text)

@@ -40,6 +40,10 @@ class _Ranker:
         """See `Ranker`."""
         return self._served.answer(self._state, requests)
 
+    def recommend(self, user_id: str, k: int) -> Ranking:
+        """One answer: what the code that lies in models registered before `answer` asks for."""
+        return self.answer([Request(user_id, k)])[0]
+
 
 def load_recommender(bundle: Bundle, settings: FeedSettings) -> TrainedRecommender:
     """The recommender of a verified bundle, answering by `settings`. Raises BundleError when it does not fit."""

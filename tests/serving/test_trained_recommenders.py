@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from serving.models import trained
 from serving.probe import probe_bundle
 from tests.serving.fakes import Publisher
 from tests.serving.process import Server, until
 from tests.serving.trained_bundles import publish_tables, recommenders
 from training.bundle import Bundle
 from training.files import write_json_atomic
+from training.recommender.feed.messages import Request
+from training.recommender.feed.settings import PLAIN
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +108,12 @@ def test_every_kind_passes_the_probe_and_takes_over(
     assert ask(running, "user1")["items"]
     publisher.promote(bundles["blend"], 1)
     running.ready(recommender="1")
+
+
+def test_models_registered_before_requests_were_answered_together_still_get_their_answers(
+    bundles: dict[str, Bundle],
+) -> None:
+    loaders, path = trained(PLAIN), bundles["popularity"].path
+    ranker = loaders.recommender(bundles["popularity"]).on(loaders.state(path / "state"))
+    # As MLflow keeps it with the model: the code that was current then.
+    assert ranker.recommend("user1", 3) == ranker.answer([Request("user1", 3)])[0]  # type: ignore[attr-defined]
