@@ -117,7 +117,7 @@ class Collector:
         return (max(start, self.champion.bundle.trained_until) if self.champion else start), end
 
     def _scored(self, bundle: Bundle) -> Scored:
-        rows = SCORERS[self.model](bundle, self._tables, self._window)
+        rows = SCORERS[self.model](bundle, self._tables, self._window, self.settings)
         return Scored(bundle.architecture, bundle.digest, bundle.trained_until, rows)
 
     def _scored_baseline(self, name: str) -> Scored:
@@ -178,6 +178,7 @@ class Collector:
             (self.candidate.bundle, candidate.rows),
             self._tables,
             self.policy,
+            self.settings,
         )
         if found is None:
             raise ValueError("champion and candidate have no answers to the same questions")

@@ -96,6 +96,16 @@ def fingerprint(model: Kind, hashes: dict[str, str], config: BaseModel) -> str:
     return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
+def _located(settings: Settings, config: BaseModel) -> BaseModel:
+    """The configuration with the weights of actions that the server uses, where it names no others."""
+    from training.recommender.config import RecommenderConfig
+
+    if not isinstance(config, RecommenderConfig) or config.actions.weights or settings.action_weights is None:
+        return config
+    actions = config.actions.model_copy(update={"weights": str(settings.action_weights)})
+    return config.model_copy(update={"actions": actions})
+
+
 def cycles_dir(settings: Settings, model: Kind) -> Path:
     """Folder of the cycles of one family."""
     return settings.home / "cycles" / model
@@ -131,6 +141,7 @@ def run_cycle(
     configuration and whatever the trainer or MLflow raises; the MLflow parent run is then FAILED and no cycle is
     recorded.
     """
+    config = _located(settings, config)
     mark = fingerprint(model, hashes, config)
     last = latest_cycle(settings, model)
     if (

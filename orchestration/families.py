@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from orchestration.cycle import Tables
+from serving.settings import Settings
 from training.bundle import Bundle
 
 if TYPE_CHECKING:
@@ -24,31 +26,37 @@ _ASKED_USERS = 300
 Window = tuple[datetime, datetime]
 
 
-def score_recommender(bundle: Bundle, tables: Tables, window: Window) -> pa.Table:
-    """A row per held-out interaction; see `training.recommender.score`."""
+def score_recommender(bundle: Bundle, tables: Tables, window: Window, settings: Settings) -> pa.Table:
+    """A row per held-out interaction, ranked as the server would; see `training.recommender.score`."""
     from training.recommender.config import RecommenderConfig
     from training.recommender.data import RecommenderTables
     from training.recommender.score import score_bundle
+    from training.recommender.value.weights import read_weights
 
     data = RecommenderTables(tables["marts.interactions"], tables["marts.posts"], tables["marts.users"])
-    return score_bundle(bundle, data, window, RecommenderConfig().split.refresh_s)
+    weights = read_weights(settings.action_weights)
+    return score_bundle(bundle, data, window, RecommenderConfig().split.refresh_s, weights)
 
 
-def score_generator(bundle: Bundle, tables: Tables, window: Window) -> pa.Table:
+def score_generator(bundle: Bundle, tables: Tables, window: Window, settings: Settings) -> pa.Table:
     """A row per held-out document; see `training.generator.score`."""
     from training.generator.score import score_bundle
 
     return score_bundle(bundle, tables["marts.corpus_documents"], window)
 
 
-SCORERS: dict[str, Callable[[Bundle, Tables, Window], pa.Table]] = {
+SCORERS: dict[str, Callable[[Bundle, Tables, Window, Settings], pa.Table]] = {
     "recommender": score_recommender,
     "generator": score_generator,
 }
 
 
 def compare_lists(
-    champion: tuple[Bundle, pa.Table], candidate: tuple[Bundle, pa.Table], tables: Tables, policy: "Policy"
+    champion: tuple[Bundle, pa.Table],
+    candidate: tuple[Bundle, pa.Table],
+    tables: Tables,
+    policy: "Policy",
+    settings: Settings,
 ) -> "tuple[Disagreement | None, DriftReport]":
     """Top lists of both bundles for the same users over the candidate's frozen state: how much of them differs, and
     which properties of the answers moved.
@@ -60,14 +68,18 @@ def compare_lists(
     asked = [users[i] for i in np.unique(np.linspace(0, len(users) - 1, _ASKED_USERS).astype(int))]
     state = read_state(candidate[0].path / STATE)
     known = _properties(tables)
-    lists = [_top_lists(bundle, state, asked).join(known, "item_id") for bundle, _ in (champion, candidate)]
+    lists = [
+        _top_lists(bundle, state, asked, settings).join(known, "item_id")
+        for bundle, _ in (champion, candidate)
+    ]
     return list_disagreement(*lists, k=_K), answer_drift(lists[0], lists[1], policy.drift.columns)
 
 
-def _top_lists(bundle: Bundle, state: "FeedState", users: list[str]) -> pa.Table:
+def _top_lists(bundle: Bundle, state: "FeedState", users: list[str], settings: Settings) -> pa.Table:
     from training.recommender.served import ServedRecommender
+    from training.recommender.value.weights import read_weights
 
-    served = ServedRecommender.load(bundle)
+    served = ServedRecommender.load(bundle, weights=partial(dict, read_weights(settings.action_weights)))
     served.refresh(state)
     rows = [
         {"user_id": user, "rank": rank, "item_id": item.post_id, "score": item.score}
@@ -87,7 +99,11 @@ def _properties(tables: Tables) -> pa.Table:
 
 
 def compare_scores(
-    champion: tuple[Bundle, pa.Table], candidate: tuple[Bundle, pa.Table], tables: Tables, policy: "Policy"
+    champion: tuple[Bundle, pa.Table],
+    candidate: tuple[Bundle, pa.Table],
+    tables: Tables,
+    policy: "Policy",
+    settings: Settings,
 ) -> "tuple[Disagreement | None, DriftReport]":
     """Bits per byte of both bundles on the same documents: do they find the same ones hard, and did the scores move."""
     from orchestration.quality.drift_predictions import score_disagreement, score_drift

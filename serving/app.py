@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
+import structlog
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
@@ -13,6 +14,7 @@ from serving.models import Loaders, trained
 from serving.routes import chat, completions, docs, health, home, journals, models, recommendations
 from serving.services import Services
 from serving.settings import Settings
+from training.recommender.value.weights import WatchedWeights
 
 DESCRIPTION = """\
 Recommendations and texts from the models that passed the gate, and the journal that what users do flows back through.
@@ -34,7 +36,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def create_app(settings: Settings, loaders: Loaders | None = None) -> FastAPI:
-    """The application over `settings.home`. `loaders` turn bundles into models: the trained ones, unless given."""
+    """The application over `settings.home`. `loaders` turn bundles into models: the trained ones, unless given.
+
+    Raises UserError for a file of action weights that is not right.
+    """
     app = FastAPI(
         title="tidegate",
         version=version("tidegate"),
@@ -52,7 +57,8 @@ def create_app(settings: Settings, loaders: Loaders | None = None) -> FastAPI:
             {"name": "operations", "description": "Whether it works, what is loaded, how fast it is."},
         ],
     )
-    parts = Services.build(settings, loaders or trained(settings.feed))
+    weights = WatchedWeights(settings.action_weights, structlog.get_logger().error)
+    parts = Services.build(settings, loaders or trained(settings.feed, weights.current))
     app.state.services = parts
     app.add_middleware(RequestMiddleware, metrics=parts.metrics, max_body_bytes=settings.max_body_bytes)
     problems.install(app)

@@ -29,7 +29,13 @@ def serving_child(home: Path, module: str, ready: Callable[[httpx.Client], bool]
     listener = bind("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     log = home / "server.log"
-    settings = {"TIDEGATE_HOME": str(home), "TIDEGATE_POLL_SECONDS": "0.1", "TIDEGATE_LOG_FORMAT": "json"}
+    settings = {
+        "TIDEGATE_HOME": str(home),
+        "TIDEGATE_POLL_SECONDS": "0.1",
+        "TIDEGATE_LOG_FORMAT": "json",
+        # The project's own: a relative path would mean another file in the child's folder.
+        "TIDEGATE_ACTION_WEIGHTS": "",
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", module, "--fd", str(listener.fileno())],

@@ -26,11 +26,11 @@ from serving.pointers import (
     StatePointer,
     read_champions,
     read_state,
-    stamp,
 )
 from serving.settings import Settings
 from training.bundle import BundleError, Kind, open_bundle
 from training.errors import UserError
+from training.files import stamp
 
 RETRY_SECONDS = 15.0
 """A refused bundle or state is tried again after this long: its files may have been repaired."""

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from training.bundle import Bundle
 from training.recommender.feed.messages import Ranking, Request
 from training.recommender.feed.settings import PLAIN, FeedSettings
+from training.recommender.value.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,10 @@ class Loaders:
         return self.recommender(bundle) if bundle.kind == "recommender" else self.generator(bundle)
 
 
-def trained(feed: FeedSettings = PLAIN) -> Loaders:
-    """Loaders of the models that `training` writes; recommenders answer by the settings `feed`."""
+def trained(feed: FeedSettings = PLAIN, weights: Callable[[], Weights] | None = None) -> Loaders:
+    """Loaders of the models that `training` writes; recommenders answer by the settings `feed` and these weights of
+    actions, asked for at every answer."""
     from serving import trained as real
 
-    return Loaders(partial(real.load_recommender, settings=feed), real.load_generator, real.load_state)
+    recommender = partial(real.load_recommender, settings=feed, weights=weights)
+    return Loaders(recommender, real.load_generator, real.load_state)

@@ -17,8 +17,6 @@ CHAMPIONS = "champions.json"
 STATE = "state.json"
 TABLES = ("interactions", "posts", "users")
 
-Stamp = tuple[int, int, int]
-
 
 @dataclass(frozen=True)
 class ChampionPointer:
@@ -46,15 +44,6 @@ class StatePointer:
     def table(self, name: str) -> Path:
         """The Parquet file of one of TABLES."""
         return self.folder / f"{name}.parquet"
-
-
-def stamp(path: Path) -> Stamp | None:
-    """Changes whenever the file is replaced; None when it is not there."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _read(path: Path) -> dict[str, Any] | None:

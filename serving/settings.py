@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     )
     journal_seal_bytes: int = Field(8 << 20, gt=0, description="Size at which a journal segment is sealed.")
     feed: FeedSettings = Field(FeedSettings(), description="The feed, `TIDEGATE_FEED_*`: see `FeedSettings`.")
+    action_weights: Path | None = Field(
+        None,
+        description="What each action is worth, as YAML; empty: the project's own. Read again when it changes.",
+    )
     log_format: Literal["console", "json"] = Field(
         "console", description="Structured logs for people or machines."
     )
@@ -68,10 +72,15 @@ class Settings(BaseSettings):
     world_seed: int = Field(7, description="Seed of the embedded world.")
     feedback_volume: int = Field(200, ge=1, description="New feedback rows that start a generator training.")
 
-    @field_validator("home")
+    @field_validator("action_weights", mode="before")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _given(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("home", "action_weights")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser().absolute()
 
     @property
     def home_id(self) -> str:

@@ -1,6 +1,6 @@
 """The trained models behind serving's interfaces; their packages are imported when a bundle is loaded."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,26 +8,34 @@ from serving.models import Ranker, Sampling, TextRun
 from training.bundle import Bundle
 from training.recommender.feed.messages import Ranking, Request
 from training.recommender.feed.settings import FeedSettings
+from training.recommender.value.weights import Weights
 
 if TYPE_CHECKING:
     from training.generator.sample import TextGenerator
     from training.recommender.models.base import Recommender
     from training.recommender.served import ServedRecommender
     from training.recommender.state import FeedState
+    from training.recommender.value.heads import ActionHeads
 
 
 class TrainedRecommender:
     """A recommender's model, ready to be put on any state."""
 
-    def __init__(self, model: "Recommender", settings: FeedSettings) -> None:
-        self._model = model
-        self._settings = settings
+    def __init__(
+        self,
+        model: "Recommender",
+        heads: "ActionHeads | None",
+        settings: FeedSettings,
+        weights: Callable[[], Weights] | None,
+    ) -> None:
+        self._model, self._heads = model, heads
+        self._settings, self._weights = settings, weights
 
     def on(self, state: "FeedState") -> Ranker:
         """Answer from `state`; builds the view of its posts now."""
         from training.recommender.served import ServedRecommender
 
-        served = ServedRecommender(self._model, self._settings)
+        served = ServedRecommender(self._model, self._settings, heads=self._heads, weights=self._weights)
         served.refresh(state)
         return _Ranker(served, state)
 
@@ -45,11 +53,17 @@ class _Ranker:
         return self.answer([Request(user_id, k)])[0]
 
 
-def load_recommender(bundle: Bundle, settings: FeedSettings) -> TrainedRecommender:
-    """The recommender of a verified bundle, answering by `settings`. Raises BundleError when it does not fit."""
-    from training.recommender.models.registry import read_model
+def load_recommender(
+    bundle: Bundle, settings: FeedSettings, weights: Callable[[], Weights] | None = None
+) -> TrainedRecommender:
+    """The recommender of a verified bundle, answering by `settings` and `weights` (None: the project's own).
 
-    return TrainedRecommender(read_model(bundle), settings)
+    Raises BundleError when its parts do not fit together.
+    """
+    from training.recommender.models.registry import read_model
+    from training.recommender.value.order import read_heads
+
+    return TrainedRecommender(read_model(bundle), read_heads(bundle), settings, weights)
 
 
 def load_state(folder: Path) -> "FeedState":

@@ -12,6 +12,18 @@ from typing import Any
 _CHUNK = 1 << 20
 
 
+Stamp = tuple[int, int, int]
+
+
+def stamp(path: Path) -> Stamp | None:
+    """Changes whenever the file is replaced; None when it is not there."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
 def fsync_dir(folder: Path) -> None:
     """Make renames and new names inside `folder` survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)

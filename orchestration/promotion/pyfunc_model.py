@@ -40,7 +40,9 @@ class BundleModel(mlflow.pyfunc.PythonModel):
     def _recommend(self, rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         from training.recommender.feed.messages import Request
 
-        found = self.engine.answer([Request(str(row["user_id"]), int(row.get("k") or 20)) for row in rows])
+        found = self.engine.answer(
+            [Request(str(row["user_id"]), int(row.get("k") or 20), plain=True) for row in rows]
+        )
         return [
             [
                 {"post_id": item.post_id, "score": item.score, "reasons": item.reasons}

@@ -1,7 +1,7 @@
 """POST /v1/recommendations: posts for a user, and why."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -49,7 +49,8 @@ class RecommendationRequest(BaseModel):
     plain: bool = Field(
         False,
         strict=True,
-        description="The model's own order: no diversity, no exploration, no filter of languages and authors.",
+        description="The ranking model's own order: no weights of actions, no diversity, no exploration, no filter of "
+        "languages and authors.",
     )
     surface: Identifier | None = Field(
         None, description="Where they will be shown; noted in the log and the answer."
@@ -60,7 +61,14 @@ class RecommendedPost(BaseModel):
     """One post."""
 
     post_id: str
-    score: float = Field(description="Higher is better; comparable within one answer only.")
+    score: float = Field(
+        description="Higher is better: the weighted sum of the probabilities of actions, where the model predicts "
+        "them. Comparable within one answer only."
+    )
+    actions: dict[str, float] | None = Field(
+        description="Probability of each action on the post, on the condition that `actions_given` names; null where "
+        "the score is the ranking model's own."
+    )
     reasons: list[str] = Field(
         description="`history:` or `content:` and the post of the history that weighs; `popularity`; `exploration`."
     )
@@ -79,6 +87,10 @@ class RecommendationReply(BaseModel):
     model_version: str
     fallback: str | None = Field(description="Name of the fallback that answered, null for the model itself.")
     surface: str | None
+    actions_given: Literal["shown", "reacted"] | None = Field(
+        description="What `actions` are conditional on: `shown`, the post is shown in the first place (impressions are "
+        "logged); `reacted`, the user reacts to the post (they are not)."
+    )
     items: list[RecommendedPost]
 
 
@@ -123,10 +135,12 @@ def _answer(request_id: str, version: str, surface: str | None, ranking: message
         "model_version": version,
         "fallback": ranking.fallback,
         "surface": surface,
+        "actions_given": ranking.given,
         "items": [
             {
                 "post_id": item.post_id,
                 "score": item.score,
+                "actions": item.actions,
                 "reasons": item.reasons,
                 "propensity": item.propensity,
                 "explored": item.explored,

@@ -38,7 +38,7 @@ def bundle(folder: Path, name: str) -> Bundle:
     )
 
 
-def scores(found: Bundle, tables: Any, window: Any) -> pa.Table:
+def scores(found: Bundle, tables: Any, window: Any, settings: Settings) -> pa.Table:
     n = 400
     spread = np.random.default_rng(0).uniform(0, 0.2, n)
     columns: dict[str, Any] = {
@@ -137,8 +137,8 @@ def test_a_candidate_that_cannot_be_scored_holds(
 
 
 def test_a_score_that_is_not_a_number_holds(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(found: Bundle, tables: Any, window: Any) -> pa.Table:
-        rows = scores(found, tables, window)
+    def broken(found: Bundle, tables: Any, window: Any, settings: Settings) -> pa.Table:
+        rows = scores(found, tables, window, settings)
         at = rows.column_names.index("ndcg_at_10")
         values = rows["ndcg_at_10"].to_numpy().copy()
         values[3] = np.nan

@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,8 @@ from training.bundle import Bundle
 from training.files import write_json_atomic
 from training.recommender.feed.messages import Request
 from training.recommender.feed.settings import PLAIN
+
+WEIGHTS = "weights.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +35,8 @@ def bundles(home: Path) -> dict[str, Bundle]:
 @pytest.fixture(scope="module")
 def running(home: Path, bundles: dict[str, Bundle]) -> Iterator[Server]:
     Publisher(home).promote(bundles["blend"], 1)
-    with Server(home, "serving.main") as server:
+    (home / WEIGHTS).write_text("like: 1\n")
+    with Server(home, "serving.main", action_weights=home / WEIGHTS) as server:
         server.ready(recommender="1")
         yield server
 
@@ -63,6 +67,29 @@ def test_a_stranger_gets_the_named_fallback_until_the_first_event(running: Serve
     assert top not in [item["post_id"] for item in then["items"]]  # type: ignore[attr-defined]
     again = ask(running, "stranger", k=300, exclude_seen=False)
     assert top in [item["post_id"] for item in again["items"]]  # type: ignore[attr-defined]
+
+
+def test_the_next_answer_follows_the_file_of_weights(running: Server, home: Path) -> None:
+    def top(**more: object) -> dict[str, Any]:
+        found: list[dict[str, Any]] = ask(running, "user4", k=1, **more)["items"]  # type: ignore[assignment]
+        return found[0]
+
+    before = top()
+    assert 0 < before["actions"]["like"] <= 1
+    (home / WEIGHTS).write_text("like: 3.0\n")
+    assert top()["score"] == pytest.approx(3 * before["score"])
+    (home / WEIGHTS).write_text("love: 3.0\n")
+    assert top()["score"] == pytest.approx(3 * before["score"])
+    assert "unknown action 'love'" in running.log_path.read_text()
+    assert top(plain=True)["actions"] is None
+
+
+def test_a_server_with_wrong_weights_does_not_start(home: Path, bundles: dict[str, Bundle]) -> None:
+    wrong = home / "wrong.yaml"
+    wrong.write_text("like: much\n")
+    with Server(home, "serving.main", action_weights=wrong) as server:
+        assert server.process.wait(60) != 0
+        assert "like must be a number, not 'much'" in server.log_path.read_text()
 
 
 def test_context_with_known_and_unknown_posts_is_used(running: Server) -> None:

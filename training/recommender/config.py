@@ -171,6 +171,34 @@ class BlendConfig(_Group):
     )
 
 
+class ActionsConfig(_Group):
+    """Probabilities of single actions; what each is worth is read from a file of weights, not learned."""
+
+    max_chances: int = Field(
+        12_000,
+        ge=500,
+        description="Impressions (where none are logged: first reactions) fitted on; rare actions are kept, the rest "
+        "is thinned and weighted back",
+    )
+    max_test_chances: int = Field(3000, ge=100, description="Of the test window, for calibration")
+    attribution_h: float = Field(
+        24.0, gt=0.0, description="An action belongs to an impression at most so many hours earlier"
+    )
+    position: bool = Field(
+        True, description="Correct for the position (an additive term, set to the first place when serving)"
+    )
+    penalty: float = Field(10.0, gt=0.0, description="L2 penalty on standardised features")
+    place_penalty: float = Field(1.0, gt=0.0, description="L2 penalty on the terms of the position")
+    weights: str = Field(
+        "",
+        description="File of weights that the test window is judged by; empty: TIDEGATE_ACTION_WEIGHTS, or the "
+        "project's own. Changing what is in the file trains nothing",
+    )
+    depth: int = Field(
+        300, ge=10, description="Best posts of the ranking model that are ordered by the weighted sum"
+    )
+
+
 class RecommenderConfig(_Group):
     """Hyper-parameters of one training cycle of the recommender."""
 
@@ -184,6 +212,7 @@ class RecommenderConfig(_Group):
     sequential: SequentialGroup = Field(default_factory=SequentialGroup)
     sasrec: SasrecConfig = Field(default_factory=SasrecConfig)
     blend: BlendConfig = Field(default_factory=BlendConfig)
+    actions: ActionsConfig = Field(default_factory=ActionsConfig)
     snapshot_events: int = Field(
         200_000, ge=1, description="Latest positive events kept in the bundle's own state"
     )

@@ -106,8 +106,15 @@ def _objects(column: pa.ChunkedArray) -> Objects:
     return out
 
 
-def _flags(column: pa.ChunkedArray) -> Bools:
+def flags(column: pa.ChunkedArray) -> Bools:
+    """Booleans; null is False."""
     return np.asarray(pc.fill_null(column, False).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def in_time_order(interactions: pa.Table) -> pa.Table:
+    """The rows of the mart in the order of the event log."""
+    keys = ["occurred_at", *(c for c in ("event_id", "user_id", "item_id") if c in interactions.column_names)]
+    return interactions.sort_by([(key, "ascending") for key in keys])
 
 
 def read_events(interactions: pa.Table) -> EventLog:
@@ -115,17 +122,16 @@ def read_events(interactions: pa.Table) -> EventLog:
     _require(interactions, _EVENT_COLUMNS, "interactions")
     if interactions.num_rows == 0:
         raise NotEnoughDataError("the recommender needs interactions, and there are none")
-    keys = ["occurred_at", *(c for c in ("event_id", "user_id", "item_id") if c in interactions.column_names)]
-    table = interactions.sort_by([(key, "ascending") for key in keys])
+    table = in_time_order(interactions)
     return EventLog(
         t=seconds(table["occurred_at"]),
         user=_objects(table["user_id"]),
         item=_objects(table["item_id"]),
         weight=np.asarray(pc.fill_null(table["weight"], 0.0).to_numpy(), dtype=np.float64),
-        positive=_flags(table["is_positive"]),
-        negative=_flags(table["is_negative"]),
-        impression=_flags(table["is_impression"]),
-        own=_flags(table["is_own_item"]),
+        positive=flags(table["is_positive"]),
+        negative=flags(table["is_negative"]),
+        impression=flags(table["is_impression"]),
+        own=flags(table["is_own_item"]),
     )
 
 

@@ -24,6 +24,8 @@ from training.recommender.models.base import Recommender
 from training.recommender.models.registry import MODEL
 from training.recommender.served import Recommendation, ServedRecommender
 from training.recommender.state import FeedState
+from training.recommender.value.heads import FILE as ACTIONS
+from training.recommender.value.heads import ActionHeads
 
 STATE = "state"
 GOLDEN = "golden.json"
@@ -98,8 +100,11 @@ def export(
     known: FeedState,
     trained_until: datetime,
     lineage: dict[str, Any],
+    heads: ActionHeads | None = None,
 ) -> Bundle:
     """Write the bundle of `model` at `target`, with a copy of the folder `state` (`known`: what is read from there).
+
+    `heads`: the model's action heads, for `actions.json`.
 
     Raises BundleError when there is something at `target`, OSError when it cannot be written.
     """
@@ -108,6 +113,8 @@ def export(
         (folder / MODEL).mkdir()
         model.parts().write(folder / MODEL)
         shutil.copytree(state, folder / STATE)
+        if heads is not None:
+            heads.write(folder / ACTIONS)
         golden = golden_requests(model, known)
         (folder / GOLDEN).write_text(json.dumps(golden, indent=2, ensure_ascii=False) + "\n")
 

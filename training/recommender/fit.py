@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from training.recommender.arrays import Ints
 from training.recommender.blas import one_blas_thread
@@ -28,6 +29,8 @@ from training.recommender.replay import Replay
 from training.recommender.sequences import sequences_before
 from training.recommender.sequential.config import SequentialConfig
 from training.recommender.split import Split, sample, split_in_time
+from training.recommender.value.fit import FittedActions, fit_actions
+from training.recommender.value.heads import ActionHeads
 from training.recommender.view import FeedView, UserBatch
 from training.result import Progress, Report, no_report
 
@@ -41,6 +44,12 @@ class Fitted:
     seconds: float
     curves: list[dict[str, float]] = field(default_factory=list)
     signal: Signal | None = None
+    actions: FittedActions | None = None
+
+    @property
+    def heads(self) -> ActionHeads | None:
+        """The action heads, where it has any."""
+        return self.actions.heads if self.actions else None
 
 
 @dataclass(frozen=True)
@@ -176,6 +185,19 @@ class Trainer:
             "validation_log_likelihood": round(fitted.log_likelihood, 4),
         }
         return self._done(fitted.blend, params, began), fitted
+
+    def with_actions(self, entry: Fitted, interactions: pa.Table) -> Fitted:
+        """The same with the probabilities of single actions, where the data have any.
+
+        Popularity stays what its name says: the same for everybody.
+        """
+        if isinstance(entry.model, Popularity):
+            return entry
+        fitted = fit_actions(interactions, self.replay, self.split, self.config, entry.model)
+        if fitted is None:
+            return entry
+        self.progress(f"{', '.join(fitted.heads.base.actions)}: heads fitted in {fitted.seconds:.1f} s")
+        return replace(entry, actions=fitted, params=entry.params | fitted.params)
 
     def rank(self, fitted: dict[str, Fitted], folds: FittedBlend | None) -> dict[str, Ranked]:
         """Rank the validation events by every model; the blend judges each user by weights fitted on the others."""

@@ -17,11 +17,11 @@ from training.recommender.replay import Refresh, Replay
 from training.recommender.view import FeedView, UserBatch
 
 Scores = npt.NDArray[np.float32]
-Scorer = Callable[[FeedView, UserBatch], Scores]
+Scorer = Callable[[FeedView, UserBatch], Scores | npt.NDArray[np.float64]]
 """(view, users) -> [users, view.n_items]; higher is better, -inf is last."""
 
 TOP = 10
-_CELLS = 8_000_000
+_CELLS = 2_000_000
 
 
 @dataclass

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from training.recommender.evaluate import Difference
 from training.recommender.reach import Reach, gini, lorenz
 from training.recommender.slices import SIZES, SLICES
+from training.recommender.value.calibration import Calibration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,6 +112,29 @@ def exposure_by_author_size(reaches: dict[str, Reach], name: str) -> "Figure":
     axes.margins(x=0.12)
     axes.set(xlabel="share", ylabel="author size", title="Exposure in the top 10 by author size, test window")
     axes.legend(loc="best", fontsize=8)
+    return figure
+
+
+def reliability(calibrations: Sequence[Calibration], given: str) -> "Figure":
+    """Reliability diagrams of action probabilities: share of cases against mean prediction, in bins of equal counts."""
+    from matplotlib.figure import Figure
+
+    columns = min(3, len(calibrations))
+    rows = -(-len(calibrations) // columns)
+    figure = Figure(figsize=(3.4 * columns, 3.2 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, one in zip(panels, calibrations, strict=False):
+        top = 1.05 * one.bins[:, :2].max() + 1e-6
+        axes.plot([0, top], [0, top], color=_GREY, linewidth=1)
+        axes.plot(one.bins[:, 0], one.bins[:, 1], marker="o", color=_BLUE)
+        axes.set(xlim=(0, top), ylim=(0, top), xlabel="predicted", ylabel="share of cases")
+        axes.set_title(
+            f"{one.action}: error {one.error:.4f}\nlog-loss {one.log_loss:.4f} (base rate {one.base_log_loss:.4f})",
+            fontsize=9,
+        )
+    for axes in panels[len(calibrations) :]:
+        axes.set_axis_off()
+    figure.suptitle(f"P(action | {given}), test window")
     return figure
 
 

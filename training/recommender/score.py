@@ -12,12 +12,19 @@ from training.recommender.ranking import Ranked, mrr, ndcg, rank_events, recall
 from training.recommender.reach import exposure_by_size
 from training.recommender.replay import Replay
 from training.recommender.slices import Slices, slices_of
+from training.recommender.value.order import read_heads, scorer_of
+from training.recommender.value.weights import Weights, read_weights
 
 
 def score_bundle(
-    bundle: Bundle, tables: RecommenderTables, window: tuple[datetime, datetime], refresh_s: float
+    bundle: Bundle,
+    tables: RecommenderTables,
+    window: tuple[datetime, datetime],
+    refresh_s: float,
+    weights: Weights | None = None,
 ) -> pa.Table:
-    """One row per held-out event of the half-open `window`, in time order.
+    """One row per held-out event of the half-open `window`, in time order; ranked as served by `weights` of actions
+    (None: the project's own).
 
     Columns: user_id, item_id, occurred_at, ndcg_at_10, recall_at_10, mrr; the slices of `SLICES`; of the list shown,
     `recommended` and `recommended_authors` (best first, null where not known) and `exposure_SIZE`, the share of its
@@ -43,7 +50,8 @@ def score_bundle(
     model = read_model(bundle)
     replay = Replay(tables)
     rows = replay.rows_in(start.timestamp(), end.timestamp())
-    ranked = rank_events(replay, rows, refresh_s, {"model": model.score})["model"]
+    scorer = scorer_of(model, read_heads(bundle), weights or read_weights())
+    ranked = rank_events(replay, rows, refresh_s, {"model": scorer})["model"]
     rank, events = ranked.rank, replay.events
     columns: dict[str, pa.Array] = {
         "user_id": pa.array(events.user[rows], pa.string()),

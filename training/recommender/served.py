@@ -7,7 +7,8 @@ own events count at once, because histories are read live from the state.
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +25,9 @@ from training.recommender.feed.settings import PLAIN, FeedSettings
 from training.recommender.models.base import Recommender, Scores
 from training.recommender.models.registry import read_model
 from training.recommender.state import FeedState
+from training.recommender.value.heads import ActionHeads, Reals
+from training.recommender.value.order import Scored, read_heads, score_one
+from training.recommender.value.weights import Weights, read_weights
 from training.recommender.view import FeedView
 
 REFRESH_S = 60.0
@@ -31,12 +35,22 @@ _COMMUNITY, _AUTHOR = 2, 0
 
 
 class ServedRecommender:
-    """A model with the view it answers from. Safe to call from several threads."""
+    """A model with the view it answers from. Safe to call from several threads.
+
+    Where it has action heads, `weights` are asked anew for every batch of answers (None: the project's own).
+    """
 
     def __init__(
-        self, model: Recommender, settings: FeedSettings = PLAIN, refresh_s: float = REFRESH_S
+        self,
+        model: Recommender,
+        settings: FeedSettings = PLAIN,
+        refresh_s: float = REFRESH_S,
+        heads: ActionHeads | None = None,
+        weights: Callable[[], Weights] | None = None,
     ) -> None:
         self.model = model
+        self.heads = heads
+        self.weights = weights or partial(dict, read_weights())
         self.settings = settings
         self.refresh_s = refresh_s
         self._view: FeedView | None = None
@@ -44,16 +58,24 @@ class ServedRecommender:
         self._building = threading.Lock()
 
     @classmethod
-    def load(cls, bundle: Bundle, settings: FeedSettings = PLAIN, refresh_s: float = REFRESH_S) -> Self:
+    def load(
+        cls,
+        bundle: Bundle,
+        settings: FeedSettings = PLAIN,
+        weights: Callable[[], Weights] | None = None,
+    ) -> Self:
         """From a verified bundle. Raises BundleError when its parts do not fit together."""
-        return cls(read_model(bundle), settings, refresh_s)
+        return cls(read_model(bundle), settings, heads=read_heads(bundle), weights=weights)
 
     def refresh(self, state: FeedState, now: float | None = None) -> None:
         """Build the view of `state` at `now` (by default the newest event it has seen) and answer from it."""
         began = time.monotonic()
         view = FeedView.of(state, now)
         # One score fills everything that the model keeps with the view, before a request waits for it.
-        self.model.score(view, view.users([""]))
+        users = view.users([""])
+        scores = self.model.score(view, users)[0]
+        if self.heads is not None and len(scores):
+            self.heads.look(view, users, scores, np.zeros(1, dtype=np.int64))
         self._view, self._built = view, began
 
     def recommend(self, state: FeedState, user_id: str, k: int, *rest: Any, **more: Any) -> Ranking:
@@ -82,13 +104,26 @@ class ServedRecommender:
             )
             for row, request in enumerate(requests)
         ]
-        scores = self.model.score(view, users)
+        candidates = [allowed(query) for query in queries]
+        weights = self.weights()
+        scored = [
+            Scored(row) if request.plain else self._scored(query, row, among, weights)
+            for query, row, among, request in zip(
+                queries, self.model.score(view, users), candidates, requests, strict=True
+            )
+        ]
         slates = [
-            _select(query, row, allowed(query), request.seed)
-            for query, row, request in zip(queries, scores, requests, strict=True)
+            _select(query, found.scores, among, request.seed)
+            for query, found, among, request in zip(queries, scored, candidates, requests, strict=True)
         ]
         why = reasons(self.model, users, queries, slates)
-        return [_ranking(*parts) for parts in zip(queries, scores, slates, why, strict=True)]
+        return [_ranking(*parts) for parts in zip(queries, scored, slates, why, strict=True)]
+
+    def _scored(self, query: Query, scores: Scores, candidates: Ints, weights: Weights) -> Scored:
+        """Scoring after the ranking model: the best candidates by the weighted sum of their action probabilities."""
+        if self.heads is None:
+            return Scored(scores)
+        return score_one(self.heads, weights, query.view, query.users, scores, candidates, query.k)
 
     def _current(self, state: FeedState) -> FeedView:
         view = self._view
@@ -107,19 +142,19 @@ class ServedRecommender:
             self._building.release()
 
 
-def _ranking(query: Query, scores: Scores, slate: Slate, why: list[list[str]]) -> Ranking:
+def _ranking(query: Query, scored: Scored, slate: Slate, why: list[list[str]]) -> Ranking:
     names = query.view.state.items.names
-    columns = (slate.items, scores[slate.items], slate.propensity, slate.explored)
+    columns = (slate.items, scored.scores[slate.items], slate.propensity, slate.explored)
     items = [
-        Recommendation(str(names[item]), score, reason, propensity, explored)
+        Recommendation(str(names[item]), score, reason, propensity, explored, scored.of(item))
         for reason, item, score, propensity, explored in zip(
             why, *(column.tolist() for column in columns), strict=True
         )
     ]
-    return Ranking(items, None if query.personal else POPULARITY)
+    return Ranking(items, None if query.personal else POPULARITY, scored.given)
 
 
-def _select(query: Query, scores: Scores, candidates: Ints, seed: int) -> Slate:
+def _select(query: Query, scores: Scores | Reals, candidates: Ints, seed: int) -> Slate:
     """Selection and exploration: the slate of at most k of `candidates`."""
     settings, content = query.settings, query.view.content
     # Deep enough that selection finds other authors and topics, and every place its pool.

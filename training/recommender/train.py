@@ -11,7 +11,7 @@ from training.recommender.data import RecommenderTables
 from training.recommender.evaluate import Difference, choose, metrics_of, paired
 from training.recommender.export import export, read_state, write_state
 from training.recommender.fit import Fitted, Trainer, fit_all
-from training.recommender.ranking import TOP, Ranked, ndcg, rank_events
+from training.recommender.ranking import TOP, Ranked, Scorer, ndcg, rank_events
 from training.recommender.reach import Reach, reach_of
 from training.recommender.replay import Replay
 from training.recommender.report import (
@@ -21,16 +21,21 @@ from training.recommender.report import (
     loss_curves,
     metric_by_model,
     metric_by_slice,
+    reliability,
     weights_figure,
 )
 from training.recommender.slices import Slices, slices_of
 from training.recommender.split import Split
+from training.recommender.value.exposures import done_after
+from training.recommender.value.order import order_metrics, scorer_of, worth
+from training.recommender.value.weights import read_weights
 from training.result import Candidate, Progress, TrainingOutcome
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Metrics = dict[str, dict[str, float]]
+_ALONE = "the chosen model's own order"
 
 
 def train(
@@ -42,9 +47,13 @@ def train(
 ) -> TrainingOutcome:
     """Fit, choose and measure every model; bundles are written to `out_dir`/<model>.
 
-    Raises NotEnoughDataError saying what is missing, UserError for a table that lacks a column, ValueError for a
-    configuration that does not hold together, BundleError when `out_dir` already holds a bundle.
+    The test window is ranked as it would be served: the chosen model's best posts by the weighted sum of its action
+    probabilities (`value`), `..._unweighted` being its own order; the others are baselines and keep theirs.
+
+    Raises NotEnoughDataError saying what is missing, UserError for a table that lacks a column or wrong action weights,
+    ValueError for a configuration that does not hold together, BundleError when `out_dir` already holds a bundle.
     """
+    weights = read_weights(Path(config.actions.weights) if config.actions.weights else None)
     replay = Replay(tables)
     trainer = Trainer.of(replay, config, progress)
     split, validation = trainer.split, trainer.validation
@@ -55,12 +64,17 @@ def train(
     fitted, ranked, notes = fit_all(trainer)
     best = _choose(replay, trainer, ranked)
     progress(f"chosen on the validation window: {best}")
-    tested = rank_events(
-        replay, test, config.split.refresh_s, {name: entry.model.score for name, entry in fitted.items()}
-    )
+    fitted[best] = trainer.with_actions(fitted[best], tables.interactions)
+    scorers: dict[str, Scorer] = {name: entry.model.score for name, entry in fitted.items()}
+    served = {best: scorer_of(fitted[best].model, fitted[best].heads, weights)}
+    tested = rank_events(replay, test, config.split.refresh_s, scorers | served | {_ALONE: scorers[best]})
+    alone = {name: entry.rank for name, entry in tested.items()} | {best: tested.pop(_ALONE).rank}
     late, now = slices_of(replay, validation, split.cut), slices_of(replay, test, split.test)
     reaches = {name: reach_of(entry, now) for name, entry in tested.items()}
     metrics, gaps = _measure(trainer, ranked, late, tested, now, reaches)
+    done = done_after(tables.interactions, test, 3600.0 * config.actions.attribution_h)
+    for name, own in metrics.items():
+        own |= order_metrics(tested[name].rank, alone[name], worth(done, weights), "test")
     candidates = _hand_over(
         tables, config, split, out_dir, fitted, metrics, gaps, reaches, best, notes, lineage or {}
     )
@@ -126,8 +140,10 @@ def _hand_over(
             Candidate(
                 name=name,
                 params=entry.params | split_params,
-                metrics=metrics[name],
-                bundle=export(out_dir / name, entry.model, state, known, split.window[0], lineage),
+                metrics=metrics[name] | (entry.actions.metrics if entry.actions else {}),
+                bundle=export(
+                    out_dir / name, entry.model, state, known, split.window[0], lineage, entry.heads
+                ),
                 curves=entry.curves,
                 plots=_plots(name, entry, metrics, reaches),
                 texts={"comparison.md": table},
@@ -146,6 +162,9 @@ def _plots(name: str, entry: Fitted, metrics: Metrics, reaches: dict[str, Reach]
         "exposure_lorenz.png": lorenz_curves(reaches, name),
         "exposure_by_author_size.png": exposure_by_author_size(reaches, name),
     }
+    if entry.actions and entry.actions.calibrations:
+        given = entry.actions.heads.base.given
+        plots["action_reliability.png"] = reliability(entry.actions.calibrations, given)
     if entry.curves:
         plots["loss.png"] = loss_curves(name, entry.curves)
     weights = entry.model.parts().config.get("weights")

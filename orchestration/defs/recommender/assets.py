@@ -5,7 +5,11 @@ from orchestration.defs.training_asset import training_asset
 from training.recommender.config import RecommenderConfig
 from training.recommender.space import RecommenderSweepConfig
 
-_SHOWN = ("validation/ndcg_at_10", "test/ndcg_at_10", "test/recall_at_10", "test/mrr", "test/coverage_at_10")
+_SHOWN = (
+    "validation/ndcg_at_10",
+    *(f"test/{name}_at_10" for name in ("ndcg", "value_ndcg", "recall", "coverage")),
+    "test/mrr",
+)
 
 recommender_candidates = training_asset(
     "recommender",

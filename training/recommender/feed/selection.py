@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from training.recommender.arrays import Ints
-from training.recommender.models.base import Scores
 
 Codes = npt.NDArray[np.int32]
 
 
-def best_first(scores: Scores, candidates: Ints, names: Sequence[str | None], n: int) -> Ints:
+def best_first(
+    scores: npt.NDArray[np.floating], candidates: Ints, names: Sequence[str | None], n: int
+) -> Ints:
     """The `n` best of `candidates` (codes), best first; equal scores by name. Fewer where there are fewer."""
     values = scores[candidates]
     if n < len(candidates):
