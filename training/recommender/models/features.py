@@ -130,7 +130,7 @@ class Look:
         if self.columns is None:
             return _Labels(np.arange(self.book(kind)), used)
         wanted, place = np.unique(np.concatenate([np.zeros(1, np.int32), *used]), return_inverse=True)
-        return _Labels(wanted, list(place[1:].reshape(len(used), -1)))
+        return _Labels(wanted, list(place[1:].reshape(len(used), self.posts)))
 
     def tally(self, kind: str, past: str) -> tuple[npt.NDArray, npt.NDArray]:
         """[users, m] how often each label occurs in `item` or `disliked` of the users, and [users] how many do at all.
