@@ -68,7 +68,7 @@ def run() -> None:
 def sweep(
     model: Model,
     trials: Annotated[int | None, typer.Option(min=1, help="Trials at most.")] = None,
-    minutes: Annotated[float | None, typer.Option(min=0.0, max=180.0, help="Minutes for trials.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.1, max=180.0, help="Minutes for trials.")] = None,
     objective: Annotated[
         str | None, typer.Option(help="Model whose validation metric is optimised; `best` of all otherwise.")
     ] = None,

@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 
 from orchestration.defs.launchpad import launchpad_config, trainer_config
+from training.recommender.space import RecommenderSweepConfig
 
 
 class Split(BaseModel):
@@ -54,3 +55,11 @@ def test_every_field_keeps_its_description() -> None:
 def test_a_value_out_of_range_is_refused_by_the_trainers_own_rule() -> None:
     with pytest.raises(ValidationError, match="less than 1"):
         trainer_config(Trainer, launchpad_config(Trainer)(split={"share": 2.0}))
+
+
+def test_a_space_typed_into_the_launchpad_replaces_the_default_whole() -> None:
+    launchpad = launchpad_config(RecommenderSweepConfig)
+    assert trainer_config(RecommenderSweepConfig, launchpad()) == RecommenderSweepConfig()
+    typed = trainer_config(RecommenderSweepConfig, launchpad(space={"slist.ridge": "1 to 10"}))
+    assert typed.space == {"slist.ridge": "1 to 10"}
+    assert all(field.description for field in launchpad.model_fields.values())

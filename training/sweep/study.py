@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 Direction = Literal["maximize", "minimize"]
 
-_SETTLED_TRIALS, _SETTLED_STEPS = 4, 2
-"""Trials are stopped early only from the fifth on, and after this many steps of the curve."""
+_SETTLED_TRIALS, _FIRST_STEP = 4, 3
+"""Trials are stopped early only when so many were measured, and from this step of the curve on."""
 
 
 class Trials(Protocol):
@@ -66,7 +66,7 @@ class Sweep:
             study_name=self.name,
             direction=self.trials.direction,
             load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(_SETTLED_TRIALS, _SETTLED_STEPS),
+            pruner=optuna.pruners.MedianPruner(_SETTLED_TRIALS, _FIRST_STEP),
         )
         self._take_up(study)
         deadline = time.monotonic() + 60 * self.config.minutes

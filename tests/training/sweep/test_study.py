@@ -198,6 +198,16 @@ def test_a_killed_sweep_goes_on_where_it_was_cut_short(bench: Bench) -> None:
     assert bench.parent().info.status == "FINISHED"
 
 
+def test_what_a_killed_process_left_open_is_closed(bench: Bench) -> None:
+    log = SweepLog(bench.tracker, _EXPERIMENT, bench.name, {})
+    left_open = log.trial(0, {"net.rate": 0.1})
+    left_open.__enter__()
+    assert [run.info.status for run in bench.children()] == ["RUNNING"]
+    bench.run(Formula(lambda config: config.net.rate), trials=1)
+    assert [run.info.status for run in bench.children()] == ["KILLED", "FINISHED"]
+    assert bench.parent().info.status == "FINISHED"
+
+
 def test_a_sweep_that_is_done_tries_nothing_again_and_a_larger_budget_goes_on(bench: Bench) -> None:
     bench.run(Formula(lambda config: config.net.rate))
     again, more = Formula(lambda config: config.net.rate), Formula(lambda config: config.net.rate)
