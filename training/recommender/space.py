@@ -9,16 +9,14 @@ from training.sweep.config import BASE_HELP, SPACE_HELP, SweepConfig
 
 SPACE = {
     "item_knn.shrinkage": "0.5 to 50 log",
-    "als.factors": "16 to 96 log",
+    "content.text_share": "0.0 to 0.9",
+    "content.recency": "0.5 to 1.0",
     "als.ridge": "1 to 100 log",
-    "slist.window": "3 to 50",
     "slist.decay": "0.4 to 1.0",
     "slist.ridge": "1 to 300 log",
-    "slist.half_life_days": "7 to 365 log",
     "sequential.learning_rate": "1e-3 to 2e-2 log",
     "sequential.dropout": "0.0 to 0.5",
     "sasrec.learning_rate": "5e-4 to 1e-2 log",
-    "sasrec.dropout": "0.0 to 0.5",
     "sasrec.drop_id": "0.1 to 0.8",
 }
 
