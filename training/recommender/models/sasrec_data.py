@@ -107,7 +107,7 @@ def _liveliest(view: FeedView) -> tuple[Ints, npt.NDArray[np.float32]]:
 def _windows(
     sequences: Sequences, code: Ints, moment: Ints, readable: npt.NDArray[np.bool_], length: int
 ) -> tuple[Ints, Ints]:
-    """Cut the readable part of each sequence into windows that overlap by one post; those without a loss are dropped."""
+    """Cut the readable part of each sequence into windows that overlap by one post, less those without a loss."""
     windows, moments = [], []
     for start, stop in zip(sequences.starts[:-1].tolist(), sequences.starts[1:].tolist(), strict=True):
         steps = start + np.flatnonzero(readable[start:stop])

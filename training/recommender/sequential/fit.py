@@ -4,25 +4,25 @@ Each thread runs its half of a batch on a single core: small operations are not 
 What is returned are the weights that rank held-out items best.
 """
 
-import copy
 import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from training.recommender.arrays import Ints
-from training.recommender.ranking import TOP, ndcg
 from training.recommender.sequential.batches import Windows, batches, windows
+from training.recommender.sequential.choose import Chooser, Clock, Curves, HeldOut
 from training.recommender.sequential.config import SequentialConfig
-from training.recommender.sequential.histories import Histories, Items
-from training.recommender.sequential.model import SequentialRecommender, places_of
+from training.recommender.sequential.histories import Histories
+from training.recommender.sequential.model import SequentialRecommender
 from training.recommender.sequential.network import SequentialNet
 from training.recommender.sequential.softmax import NextItemLoss, Prior, Steps
+from training.recommender.sequential.terms import Occurrences
 from training.recommender.sequential.transitions import Transitions, places, spectral_vectors
 from training.result import Progress
 from training.threads import torch_threads
@@ -33,37 +33,6 @@ _LAST_RATE = 0.01
 """Share of the learning rates at the end."""
 _LOOKING = 0.05
 """Share of the time that may go into validation."""
-
-_LOOK_AT = 256
-"""Users measured at a time, at most."""
-_CELLS = 1 << 24
-"""Scores that exist at a time while measuring."""
-_ALL_CELLS = 1 << 28
-"""Scores of one look: a long catalogue holds fewer users out."""
-_SHORTEST = 3
-"""Users with fewer items are not held out: something has to be left to learn from."""
-
-Curves = list[dict[str, float]]
-
-
-@dataclass
-class _Clock:
-    """How much of the training is done, by time or by epochs, whichever is further."""
-
-    seconds: float
-    max_tokens: int = 1
-    began: float = field(default_factory=time.monotonic)
-    tokens: int = 0
-    looking: float = 0.0
-
-    @property
-    def elapsed(self) -> float:
-        return time.monotonic() - self.began
-
-    @property
-    def done(self) -> float:
-        """0 to 1 and beyond."""
-        return max(self.elapsed / self.seconds, self.tokens / self.max_tokens)
 
 
 @dataclass(frozen=True)
@@ -87,92 +56,41 @@ def fit_sequential(
 ) -> tuple[SequentialRecommender, Curves]:
     """Train for at most about `seconds`, counting included, on `threads` cores (0: all).
 
-    The last items of a few users are held out to choose between weights. The curves hold `train/loss` and
+    Held-out items choose the weights of the score's terms: where items have many events, and between states of the
+    network, those of a few users throughout; where they have few, everybody's for a part of the time (`rehearsal`),
+    then the network goes on with all there is and the terms stay. The curves hold `train/loss` and
     `sample/ndcg_at_10` by `step`, with `seconds`. The same seed gives the same weights on one thread, when the
     epochs end before the time does. Raises ValueError when no user has two items or `heads` does not divide a width.
     """
-    clock = _Clock(seconds)
+    clock = Clock(seconds)
     threads = threads or os.cpu_count() or 1
-    histories, users, targets = _hold_out(histories, config)
-    if not (histories.lengths >= 2).any():
+    occurrences = Occurrences.of(histories)
+    config = config.for_counts(occurrences.counts)
+    held_out = HeldOut.of(histories, config)
+    if not (held_out.rest.lengths >= 2).any():
         raise ValueError("no user has two items: there is no next item to learn from")
-    counts = histories.counts()
-    config = config.for_counts(counts)
-    clock.max_tokens = int(np.maximum(histories.lengths - 1, 0).sum()) * config.max_epochs
+    clock.max_tokens = int(np.maximum(held_out.rest.lengths - 1, 0).sum()) * config.max_epochs
     with torch_threads(1), torch.random.fork_rng(devices=[]), ThreadPoolExecutor(threads) as pool:
         torch.manual_seed(config.seed)
-        transitions = Transitions.count(histories, config.transitions)
+        transitions = Transitions.count(held_out.rest, config.transitions)
         progress(f"transitions of {len(histories.items)} items counted in {clock.elapsed:.1f} s")
-        trainer = _Trainer(histories, counts, transitions, config, pool, threads)
+        known = occurrences if config.rehearsal else Occurrences.of(held_out.rest)
+        trainer = _Trainer(held_out.rest, known.counts, transitions, config, pool, threads)
         trainer.choose_width(clock)
-        known = [histories[user] for user in users.tolist()]
-        chooser = _Chooser(trainer.net, counts, transitions, known, targets, config, clock)
+        chooser = Chooser(trainer.net, transitions, held_out, config, clock)
         chooser.look(trainer.net, 0, float("nan"))
-        trainer.run(clock, chooser, progress)
-        return chooser.best, chooser.curves
-
-
-def _hold_out(histories: Histories, config: SequentialConfig) -> tuple[Histories, Ints, Ints]:
-    """Histories without the last item of a few users, those users, and the items."""
-    users = np.flatnonzero(histories.lengths >= _SHORTEST)
-    most = min(config.max_validation, max(1, _ALL_CELLS // histories.n_items))
-    size = min(most, int(config.validation_share * len(users)))
-    chosen = np.sort(np.random.default_rng(config.seed).permutation(users)[:size])
-    targets = histories.items[histories.stops[chosen] - 1].astype(np.int64)
-    return histories.without_last(chosen), chosen, targets
-
-
-class _Chooser:
-    """Keeps the weights, and the share of popularity taken off, that rank the held-out items best."""
-
-    def __init__(
-        self,
-        net: SequentialNet,
-        counts: Ints,
-        transitions: Transitions,
-        histories: list[Items],
-        targets: Ints,
-        config: SequentialConfig,
-        clock: _Clock,
-    ) -> None:
-        self.histories, self.targets = histories, targets
-        self.counts, self.transitions, self.config, self.clock = counts, transitions, config, clock
-        self.best, self.value, self.curves = self._model(net, 0.0), -1.0, list[dict[str, float]]()
-        self.cost = 0.0
-
-    def look(self, net: SequentialNet, step: int, loss: float) -> float:
-        """Measure weights, and keep them when they are the best so far. Returns NDCG@10."""
-        began = time.monotonic()
-        value, adjustment = self._measure(net)
-        if value >= self.value:
-            self.best, self.value = self._model(copy.deepcopy(net), adjustment), value
-        self.cost = time.monotonic() - began
-        self.clock.looking += self.cost
-        row = {"step": step, "seconds": self.clock.elapsed, "sample/ndcg_at_10": value}
-        self.curves.append(row | ({"train/loss": loss} if np.isfinite(loss) else {}))
-        return value
-
-    def _measure(self, net: SequentialNet) -> tuple[float, float]:
-        """The best NDCG@10, and the share of popularity taken off that it needs: the least of equals."""
-        shares = self.config.adjustments
-        if not len(self.targets):
-            return 0.0, 0.0
-        gains = np.zeros(len(shares))
-        was_training = net.training
-        model, popularity = self._model(net, 0.0), np.log1p(self.counts).astype(np.float32)
-        users = min(_LOOK_AT, max(1, _CELLS // net.n_items))
-        for first in range(0, len(self.targets), users):
-            part, target = self.histories[first : first + users], self.targets[first : first + users]
-            scores = model.score(part)
-            for index, share in enumerate(shares):
-                adjusted = scores - np.float32(share) * popularity
-                gains[index] += ndcg(places_of(adjusted, part, target), TOP).sum()
-        net.train(was_training)
-        best = int(np.argmax(gains))
-        return float(gains[best] / len(self.targets)), shares[best]
-
-    def _model(self, net: SequentialNet, adjustment: float) -> SequentialRecommender:
-        return SequentialRecommender(net, self.transitions, self.config.length, self.counts, adjustment)
+        if not config.rehearsal:
+            trainer.run(clock, 1.0, chooser, progress)
+            return chooser.best, chooser.curves
+        trainer.run(clock, config.rehearsal, chooser, progress)
+        terms, curves = chooser.terms, chooser.curves
+        progress(f"step {trainer.step}: {terms}; from here on with everybody's last item")
+        # The table of the rehearsal goes before the next one comes: either may have a gigabyte.
+        del transitions, chooser
+        trainer.learn_from(histories)
+        trainer.run(clock, 1.0, None, progress)
+        model = SequentialRecommender(trainer.net, trainer.transitions, config.length, occurrences, terms)
+        return model, curves
 
 
 class _Trainer:
@@ -190,18 +108,21 @@ class _Trainer:
         self.rng = np.random.default_rng(config.seed)
         self.log_share = np.log(np.maximum(counts, 1e-9) / counts.sum())
         self.sampled = histories.n_items > config.full_items
-        self.counts = counts
+        self.counts, self.step = counts, 0
+        widest = max(config.width, config.narrow)
+        self.spectrum = None if self.sampled else spectral_vectors(transitions, widest)
         self._build(config.width)
 
     def _build(self, width: int) -> None:
         self.net = SequentialNet(self.counts, self.config, width)
-        if not self.sampled:
-            self.net.start_from(spectral_vectors(self.transitions, width))
+        if self.spectrum is not None:
+            # The leading vectors come first.
+            self.net.start_from(self.spectrum[:, :width])
         self.parameters = list(self.net.parameters())
         self.optimizers = self._optimizers()
         self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
 
-    def choose_width(self, clock: _Clock) -> None:
+    def choose_width(self, clock: Clock) -> None:
         """Time one step, the second, at the full width; fall back to the narrow one when the epochs would be few."""
         part, batch = next(self._epoch())
         for _ in range(2):
@@ -212,22 +133,30 @@ class _Trainer:
         epochs = tokens_left * self.config.max_epochs / clock.max_tokens
         self._build(self.config.width if epochs >= self.config.epochs_wanted else self.config.narrow)
 
-    def run(self, clock: _Clock, chooser: _Chooser, progress: Progress) -> None:
-        """Steps until the time or the epochs are over."""
-        step, losses = 0, list[float]()
+    def run(self, clock: Clock, until: float, chooser: Chooser | None, progress: Progress) -> None:
+        """Steps until so much of the time or the epochs is over, a look at its end included."""
+        losses, cost = list[float](), chooser.cost if chooser else 0.0
         self.net.train()
-        while clock.done < 1.0:
+        over = False
+        while not over:
             for part, batch in self._epoch():
-                # One look comes at the end.
-                if clock.done >= 1.0 or clock.elapsed + chooser.cost >= clock.seconds:
-                    clock.seconds = min(clock.seconds, clock.elapsed)
+                over = max(clock.done, (clock.elapsed + cost) / clock.seconds) >= until
+                if over:
                     break
-                self._set_rates(step, clock.done)
+                self._set_rates(clock.done)
                 losses.append(self._step(part, batch))
-                step, clock.tokens = step + 1, clock.tokens + int(batch.steps.sum())
-                if clock.looking + chooser.cost < _LOOKING * clock.elapsed and clock.done > 0.5:
-                    self._look(chooser, step, losses, progress)
-        self._look(chooser, step, losses, progress)
+                self.step, clock.tokens = self.step + 1, clock.tokens + int(batch.steps.sum())
+                may_look = until == 1.0 and clock.done > 0.5
+                if chooser and may_look and clock.looking + cost < _LOOKING * clock.elapsed:
+                    self._look(chooser, losses, progress)
+        if chooser:
+            self._look(chooser, losses, progress)
+
+    def learn_from(self, histories: Histories) -> None:
+        """Go on with these, counted anew."""
+        self.histories = histories
+        del self.transitions
+        self.transitions = Transitions.count(histories, self.config.transitions)
 
     def _epoch(self) -> Iterator[tuple[Histories, Windows]]:
         """Batches of every part of the histories, one part in memory at a time."""
@@ -236,12 +165,12 @@ class _Trainer:
             for batch in batches(cut, self.config.tokens, self.rng):
                 yield part, batch
 
-    def _look(self, chooser: _Chooser, step: int, losses: Sequence[float], progress: Progress) -> None:
+    def _look(self, chooser: Chooser, losses: Sequence[float], progress: Progress) -> None:
         if not losses:
             return
         loss = float(np.mean(losses[-100:]))
-        value = chooser.look(self.net, step, loss)
-        progress(f"step {step}: loss {loss:.3f}, validation NDCG@10 {value:.4f}")
+        value = chooser.look(self.net, self.step, loss)
+        progress(f"step {self.step}: loss {loss:.3f}, validation NDCG@10 {value:.4f}")
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         """Muon (Jordan 2024) for what maps vectors to vectors; tables, gains and biases stay with AdamW."""
@@ -262,9 +191,9 @@ class _Trainer:
             ),
         ]
 
-    def _set_rates(self, step: int, done: float) -> None:
+    def _set_rates(self, done: float) -> None:
         fall = (1.0 - done) / (1.0 - self.config.constant_share)
-        share = min(1.0, (step + 1) / _WARM_UP) * min(1.0, max(_LAST_RATE, fall))
+        share = min(1.0, (self.step + 1) / _WARM_UP) * min(1.0, max(_LAST_RATE, fall))
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         for group, rate in zip(groups, self.rates, strict=True):
             group["lr"] = rate * share
