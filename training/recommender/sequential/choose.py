@@ -62,19 +62,17 @@ class HeldOut:
 
     @classmethod
     def of(cls, histories: Histories, config: SequentialConfig) -> "HeldOut":
-        """The last items of a few users; for a rehearsal those of everybody who has two, though a few are judged by.
+        """The last items of a few users; in a rehearsal those of everybody, though a few are judged by.
 
-        Then as much is missing from the counts as will be in use, where everybody's next item is unknown, and the
-        histories are as short.
+        Then as much is missing from the counts as will be in use, where everybody's next item is unknown.
         """
-        shortest = _SHORTEST - (config.rehearsal > 0 and histories.lengths.max() >= _SHORTEST)
-        users = np.flatnonzero(histories.lengths >= shortest)
+        users = np.flatnonzero(histories.lengths >= _SHORTEST)
         most = min(config.max_validation, max(1, _ALL_CELLS // histories.n_items))
         size = min(most, int(config.validation_share * len(users)))
         chosen = np.sort(np.random.default_rng(config.seed).permutation(users)[:size])
         # By length: what is encoded together needs little padding.
         chosen = chosen[np.argsort(histories.lengths[chosen], kind="stable")]
-        rest = histories.without_last(users if shortest < _SHORTEST else chosen)
+        rest = histories.without_last(users if config.rehearsal else chosen)
         targets = histories.items[histories.stops[chosen] - 1].astype(np.int64)
         return cls(rest, [rest[user] for user in chosen.tolist()], targets)
 

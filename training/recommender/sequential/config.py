@@ -34,12 +34,7 @@ class SparseConfig(BaseModel):
     max_validation: int = Field(
         2000, ge=1, description="Users that the terms' weights are chosen by, at most"
     )
-    rehearsal: float = Field(
-        0.6,
-        ge=0.0,
-        lt=1.0,
-        description="Share of the training that goes without anybody's last item, to choose the terms' weights",
-    )
+    rehearsal: bool = Field(True, description="Whether everybody's last item is held out")
 
 
 class SequentialConfig(BaseModel):
@@ -81,12 +76,9 @@ class SequentialConfig(BaseModel):
         min_length=1,
         description="Weights of how often an item is the latest of its users, likewise",
     )
-    rehearsal: float = Field(
-        0.0,
-        ge=0.0,
-        lt=1.0,
-        description="Share of the training that goes without anybody's last item, to choose these; 0: all of it goes "
-        "without those of the users held out",
+    rehearsal: bool = Field(
+        False,
+        description="Whether everybody's last item is held out while weights are chosen, and counted in the end",
     )
     constant_share: float = Field(0.4, ge=0.0, lt=1.0, description="Share of the training before rates fall")
     max_epochs: int = Field(40, ge=1, description="Epochs at most, whatever the time")

@@ -56,11 +56,11 @@ def fit_sequential(
 ) -> tuple[SequentialRecommender, Curves]:
     """Train for at most about `seconds`, counting included, on `threads` cores (0: all).
 
-    Held-out items choose the weights of the score's terms: where items have many events, and between states of the
-    network, those of a few users throughout; where they have few, everybody's for a part of the time (`rehearsal`),
-    then the network goes on with all there is and the terms stay. The curves hold `train/loss` and
-    `sample/ndcg_at_10` by `step`, with `seconds`. The same seed gives the same weights on one thread, when the
-    epochs end before the time does. Raises ValueError when no user has two items or `heads` does not divide a width.
+    Held-out items choose between states of the network and between weights of the score's terms: the last ones of a
+    few users where items have many events; where they have few, those of everybody (`rehearsal`), which are in the
+    counts only in the end. The curves hold `train/loss` and `sample/ndcg_at_10` by `step`, with `seconds`. The same
+    seed gives the same weights on one thread, when the epochs end before the time does. Raises ValueError when no
+    user has two items or `heads` does not divide a width.
     """
     clock = Clock(seconds)
     threads = threads or os.cpu_count() or 1
@@ -79,18 +79,15 @@ def fit_sequential(
         trainer.choose_width(clock)
         chooser = Chooser(trainer.net, transitions, held_out, config, clock)
         chooser.look(trainer.net, 0, float("nan"))
-        if not config.rehearsal:
-            trainer.run(clock, 1.0, chooser, progress)
-            return chooser.best, chooser.curves
-        trainer.run(clock, config.rehearsal, chooser, progress)
-        terms, curves = chooser.terms, chooser.curves
-        progress(f"step {trainer.step}: {terms}; from here on with everybody's last item")
-        # The table of the rehearsal goes before the next one comes: either may have a gigabyte.
-        del transitions, chooser
-        trainer.learn_from(histories)
-        trainer.run(clock, 1.0, None, progress)
-        model = SequentialRecommender(trainer.net, trainer.transitions, config.length, occurrences, terms)
-        return model, curves
+        trainer.run(clock, chooser, progress)
+        best, curves = chooser.best, chooser.curves
+        if config.rehearsal:
+            # The table of the rehearsal goes before the next one comes: either may have a gigabyte.
+            net, terms = best.net, best.terms
+            del transitions, trainer, chooser, best
+            transitions = Transitions.count(histories, config.transitions)
+            best = SequentialRecommender(net, transitions, config.length, occurrences, terms)
+        return best, curves
 
 
 class _Trainer:
@@ -108,7 +105,7 @@ class _Trainer:
         self.rng = np.random.default_rng(config.seed)
         self.log_share = np.log(np.maximum(counts, 1e-9) / counts.sum())
         self.sampled = histories.n_items > config.full_items
-        self.counts, self.step = counts, 0
+        self.counts = counts
         widest = max(config.width, config.narrow)
         self.spectrum = None if self.sampled else spectral_vectors(transitions, widest)
         self._build(config.width)
@@ -133,30 +130,22 @@ class _Trainer:
         epochs = tokens_left * self.config.max_epochs / clock.max_tokens
         self._build(self.config.width if epochs >= self.config.epochs_wanted else self.config.narrow)
 
-    def run(self, clock: Clock, until: float, chooser: Chooser | None, progress: Progress) -> None:
-        """Steps until so much of the time or the epochs is over, a look at its end included."""
-        losses, cost = list[float](), chooser.cost if chooser else 0.0
+    def run(self, clock: Clock, chooser: Chooser, progress: Progress) -> None:
+        """Steps until the time or the epochs are over."""
+        step, losses = 0, list[float]()
         self.net.train()
-        over = False
-        while not over:
+        while clock.done < 1.0:
             for part, batch in self._epoch():
-                over = max(clock.done, (clock.elapsed + cost) / clock.seconds) >= until
-                if over:
+                # One look comes at the end.
+                if clock.done >= 1.0 or clock.elapsed + chooser.cost >= clock.seconds:
+                    clock.seconds = min(clock.seconds, clock.elapsed)
                     break
-                self._set_rates(clock.done)
+                self._set_rates(step, clock.done)
                 losses.append(self._step(part, batch))
-                self.step, clock.tokens = self.step + 1, clock.tokens + int(batch.steps.sum())
-                may_look = until == 1.0 and clock.done > 0.5
-                if chooser and may_look and clock.looking + cost < _LOOKING * clock.elapsed:
-                    self._look(chooser, losses, progress)
-        if chooser:
-            self._look(chooser, losses, progress)
-
-    def learn_from(self, histories: Histories) -> None:
-        """Go on with these, counted anew."""
-        self.histories = histories
-        del self.transitions
-        self.transitions = Transitions.count(histories, self.config.transitions)
+                step, clock.tokens = step + 1, clock.tokens + int(batch.steps.sum())
+                if clock.looking + chooser.cost < _LOOKING * clock.elapsed and clock.done > 0.5:
+                    self._look(chooser, step, losses, progress)
+        self._look(chooser, step, losses, progress)
 
     def _epoch(self) -> Iterator[tuple[Histories, Windows]]:
         """Batches of every part of the histories, one part in memory at a time."""
@@ -165,12 +154,12 @@ class _Trainer:
             for batch in batches(cut, self.config.tokens, self.rng):
                 yield part, batch
 
-    def _look(self, chooser: Chooser, losses: Sequence[float], progress: Progress) -> None:
+    def _look(self, chooser: Chooser, step: int, losses: Sequence[float], progress: Progress) -> None:
         if not losses:
             return
         loss = float(np.mean(losses[-100:]))
-        value = chooser.look(self.net, self.step, loss)
-        progress(f"step {self.step}: loss {loss:.3f}, validation NDCG@10 {value:.4f}")
+        value = chooser.look(self.net, step, loss)
+        progress(f"step {step}: loss {loss:.3f}, validation NDCG@10 {value:.4f}, {chooser.terms}")
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         """Muon (Jordan 2024) for what maps vectors to vectors; tables, gains and biases stay with AdamW."""
@@ -191,9 +180,9 @@ class _Trainer:
             ),
         ]
 
-    def _set_rates(self, done: float) -> None:
+    def _set_rates(self, step: int, done: float) -> None:
         fall = (1.0 - done) / (1.0 - self.config.constant_share)
-        share = min(1.0, (self.step + 1) / _WARM_UP) * min(1.0, max(_LAST_RATE, fall))
+        share = min(1.0, (step + 1) / _WARM_UP) * min(1.0, max(_LAST_RATE, fall))
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         for group, rate in zip(groups, self.rates, strict=True):
             group["lr"] = rate * share
