@@ -125,8 +125,8 @@ class Chooser:
         model = self._model(net, terms)
         encoded = [_Encoded(part, target, *model.encode(part)) for part, target in self._parts(net.n_items)]
         options = {"popularity": config.adjustments, "net": config.net_shares, "lateness": config.lateness}
-        # Popularity again, for the weight of the network that came between.
-        for name in ("popularity", "net", "popularity", "lateness"):
+        # The network may be worth more, and what is late less, once popularity is off.
+        for name in ("net", "lateness", "popularity", "net", "lateness"):
             weights = options[name]
             tried = [replace(terms, **{name: weight}) for weight in weights]
             gains = self._gains(model, encoded, tried)
