@@ -21,11 +21,12 @@ from torch import nn
 from training.bundle import Bundle, BundleError, write_bundle
 from training.generator.canaries import Canary
 from training.generator.config import LstmConfig, TransformerConfig
+from training.generator.decoder import Decoder
 from training.generator.mixture import Gate, LanguageModel
 from training.generator.networks import Network, RecurrentNetwork, TransformerNetwork
 from training.generator.ngram import NgramModel
 from training.generator.prompts import PROMPTS, SAMPLING_PROMPTS
-from training.generator.sample import Decoder, TextGenerator
+from training.generator.sample import TextGenerator
 from training.generator.tokenizer import END_ID, Tokenizer
 
 ARCHITECTURES = ("ngram", "lstm", "transformer")
@@ -175,7 +176,7 @@ def golden_requests(model: LanguageModel) -> list[dict[str, Any]]:
 
 def _clear_tokens(model: LanguageModel, prompt: str) -> int:
     """Greedy tokens, at most _GOLDEN_TOKENS, before the first that the second likeliest comes close to."""
-    decoder = Decoder(model, model.tokenizer.encode(prompt))
+    decoder = Decoder(model, [model.tokenizer.encode(prompt)])
     for count in range(_GOLDEN_TOKENS):
         p = decoder.probabilities()
         second, first = np.partition(p[0], -2)[-2:]

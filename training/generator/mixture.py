@@ -97,14 +97,17 @@ class LanguageModel:
     def next_token(self, hidden: torch.Tensor | None, recent: np.ndarray) -> np.ndarray:
         """Probabilities of the next token, float64 [rows, vocabulary]; special tokens but the end have none.
 
-        `hidden` [rows, hidden] is the network's newest, `recent` the newest `order - 1` tokens of each row.
+        `recent` holds the newest `order - 1` tokens of each row, `hidden` [rows, hidden] the network's newest vector;
+        more rows of it than of `recent` are no part of the answer (see `Decoder`).
         """
         p, masses = self.ngram.distribution(recent)
         if self.network is not None and self.gate is not None:
             if hidden is None:
                 raise ValueError("the network's hidden vectors are missing")
-            share = torch.sigmoid(self.gate(hidden, torch.from_numpy(masses))).double().numpy()[:, None]
-            network = functional.softmax(self.network.logits(hidden).double(), dim=-1).numpy()
+            rows, beyond = len(recent), len(hidden) - len(recent)
+            padded = functional.pad(torch.from_numpy(masses), (0, 0, 0, beyond))
+            share = torch.sigmoid(self.gate(hidden, padded)[:rows]).double().numpy()[:, None]
+            network = functional.softmax(self.network.logits(hidden)[:rows].double(), dim=-1).numpy()
             p = (1 - share) * network + share * p
         p[:, [token for token in range(len(SPECIAL)) if token != END_ID]] = 0.0
         return p / p.sum(axis=1, keepdims=True)

@@ -5,16 +5,30 @@ gives what reading it at once gives.
 """
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Protocol, Self
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from training.generator.config import LstmConfig, TransformerConfig
+from training.generator.states import KeyValueState, RecurrentState
+
+
+class Rows(Protocol):
+    """What a network remembers of the tokens read so far; rows may have read different numbers of them."""
+
+    def take(self, index: torch.Tensor) -> Self:
+        """The rows `index` (int64, repeated ones too), sharing nothing with this state."""
+        ...
+
+    def join(self, other: Self) -> Self:
+        """These rows, then the `other` ones."""
+        ...
+
 
 State = Any
-"""What a network remembers of the tokens read so far; None at the beginning."""
+"""`Rows` of the network's own kind, or None at the beginning. Reading on from a state uses it up."""
 
 
 class Network(nn.Module):
@@ -71,8 +85,9 @@ class RecurrentNetwork(Network):
 
     def forward(self, tokens: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         """See `Network`."""
-        hidden, state = self.lstm(self.dropout(self.embedding(tokens)), state)
-        return hidden, state
+        before = (state.hidden, state.cell) if state is not None else None
+        hidden, after = self.lstm(self.dropout(self.embedding(tokens)), before)
+        return hidden, RecurrentState(*after)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """See `Network`."""
@@ -107,8 +122,19 @@ class TransformerNetwork(Network):
 
     def forward(self, tokens: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         """See `Network`. In training mode there is no state: rows stand alone."""
-        output = self.llama.model(input_ids=tokens, past_key_values=state, use_cache=not self.training)
-        return output.last_hidden_state, output.past_key_values
+        if self.training:
+            return self.llama.model(input_ids=tokens, use_cache=False).last_hidden_state, None
+        if state is None:
+            output = self.llama.model(input_ids=tokens, use_cache=True)
+            layers = output.past_key_values.layers
+            lengths = torch.full((len(tokens),), tokens.shape[1])
+            keys, values = [layer.keys for layer in layers], [layer.values for layer in layers]
+            return output.last_hidden_state, KeyValueState(keys, values, lengths)
+        positions, mask = state.prepare(tokens.shape[1])
+        output = self.llama.model(
+            input_ids=tokens, position_ids=positions, attention_mask=mask, past_key_values=state
+        )
+        return output.last_hidden_state, state.advanced()
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """See `Network`."""

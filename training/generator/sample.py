@@ -6,70 +6,14 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
-import torch
 
 from training.bundle import Bundle
-from training.generator.characters import WHOLE
+from training.generator.decoder import Decoder, prompt_limit
 from training.generator.mixture import LanguageModel
-from training.generator.networks import State
 from training.generator.tokenizer import END_ID
 
-LONGEST_PROMPT = 512
-"""Tokens of a prompt that are read where the network's context sets no limit."""
 _COLDEST = 1e-3
 """Below this temperature sampling is greedy: the division would overflow."""
-
-
-class Decoder:
-    """Rows of one document each that begin alike and go on each its own way, a token at a time.
-
-    Tokens that would break a character get no probability: a network trained for seconds spells rare ones wrong.
-    """
-
-    def __init__(self, model: LanguageModel, prompt: Sequence[int], rows: int = 1) -> None:
-        self._model = model
-        padding = [END_ID] * max(model.ngram.order - 1, 1)
-        read = [*padding, *prompt[-prompt_limit(model) :]]
-        self._tokens = np.tile(np.array(read, np.int64), (rows, 1))
-        self._state: State = None
-        self._covered = 0
-        self._characters = np.full(rows, WHOLE)
-        self._hidden = self._read(self._tokens[:, len(padding) - 1 :])
-
-    def push(self, tokens: np.ndarray) -> None:
-        """Go on with `tokens`, int64 [rows]."""
-        keep = max(self._model.ngram.order, _context(self._model) or 0)
-        self._tokens = np.concatenate([self._tokens[:, -keep:], tokens[:, None]], axis=1)
-        self._characters = self._model.tokenizer.characters.after[self._characters, tokens]
-        self._hidden = self._read(tokens[:, None])
-
-    def probabilities(self) -> np.ndarray:
-        """Of the next token, float64 [rows, vocabulary]."""
-        p = self._model.next_token(self._hidden, self._tokens[:, 1 - self._model.ngram.order :])
-        p = p * self._model.tokenizer.characters.allowed[self._characters]
-        return p / p.sum(axis=1, keepdims=True)
-
-    @torch.inference_mode()
-    def _read(self, new: np.ndarray) -> torch.Tensor | None:
-        network, context = self._model.network, _context(self._model)
-        if network is None:
-            return None
-        if context is not None and self._covered + new.shape[1] > context:
-            # As `LanguageModel.score` reads long documents: half of the context again, then on.
-            new, self._state, self._covered = self._tokens[:, context // 2 - context - 1 :], None, 0
-        hidden, self._state = network(torch.from_numpy(new), self._state)
-        self._covered += new.shape[1]
-        return hidden[:, -1]
-
-
-def _context(model: LanguageModel) -> int | None:
-    return model.network.context if model.network is not None else None
-
-
-def prompt_limit(model: LanguageModel) -> int:
-    """Most tokens of a prompt that the model reads; the older ones are cut off."""
-    context = _context(model)
-    return LONGEST_PROMPT if context is None else context - 1
 
 
 def pick(p: np.ndarray, temperature: float, top_p: float, uniform: np.ndarray) -> np.ndarray:
@@ -112,7 +56,7 @@ def sample_texts(
 ) -> list[str]:
     """`rows` texts that go on from `prompt` (not part of them), each to its end token or `max_tokens`."""
     rng = np.random.default_rng(seed)
-    decoder = Decoder(model, model.tokenizer.encode(prompt), rows)
+    decoder = Decoder(model, [model.tokenizer.encode(prompt)] * rows)
     chosen: list[np.ndarray] = []
     open_rows = np.ones(rows, bool)
     while len(chosen) < max_tokens and open_rows.any():
@@ -208,7 +152,7 @@ class TextGenerator:
         no piece holds half a character.
         """
         rng = np.random.default_rng(seed)
-        decoder = Decoder(self._model, self._encode(prompt))
+        decoder = Decoder(self._model, [self._encode(prompt)])
         characters, stops = _whole_characters(), _Stops(stop)
         for count in range(max_tokens):
             token = pick(decoder.probabilities(), temperature, top_p, rng.random(1))

@@ -13,6 +13,7 @@ from training.bundle import Bundle
 from training.generator.canaries import Canary, draw_canaries, plant
 from training.generator.config import GeneratorConfig, LstmConfig, TransformerConfig
 from training.generator.data import Corpus, Documents, split_corpus
+from training.generator.decoder import Decoder
 from training.generator.evaluate import bits_per_byte, choose, document_bits, window_metrics
 from training.generator.export import build_network, export, read_model, read_questions
 from training.generator.fit import FitReport, fit_network
@@ -22,7 +23,7 @@ from training.generator.ngram import NgramModel
 from training.generator.prompts import PROMPTS
 from training.generator.report import bits_by_model, bits_by_slice, comparison, loss_curves, samples_page
 from training.generator.safety import report_on
-from training.generator.sample import Decoder, pick, sample_texts
+from training.generator.sample import pick, sample_texts
 from training.generator.score import score_rows
 from training.generator.tokenizer import Tokenizer
 from training.result import Candidate, Progress, Report, TrainingOutcome, no_report
@@ -211,7 +212,7 @@ def _speed(model: LanguageModel) -> float:
     """Tokens a second of one text, on one thread as in service."""
     rng = np.random.default_rng(0)
     with torch_threads(1):
-        decoder = Decoder(model, [])
+        decoder = Decoder(model, [[]])
         began = time.monotonic()
         for _ in range(_SPEED_TOKENS):
             decoder.push(pick(decoder.probabilities(), 1.0, 0.95, rng.random(1)))

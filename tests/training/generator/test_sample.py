@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from tests.training.generator.test_mixture import mixed
 from tests.training.generator.world import counted, texts
+from training.generator.decoder import LONGEST_PROMPT, Decoder
 from training.generator.mixture import LanguageModel
 from training.generator.sample import (
-    LONGEST_PROMPT,
-    Decoder,
     Piece,
     TextGenerator,
     _Stops,
@@ -128,7 +127,7 @@ def test_it_goes_on_beyond_its_context() -> None:
     model = mixed("transformer")
     assert model.network is not None
     assert model.network.context == 24
-    decoder = Decoder(model, model.tokenizer.encode(texts(1)[0]))
+    decoder = Decoder(model, [model.tokenizer.encode(texts(1)[0])])
     for _ in range(100):
         token = pick(decoder.probabilities(), 1.0, 1.0, np.array([0.5]))
         decoder.push(token)
