@@ -23,7 +23,8 @@ from training.generator.ngram import NgramModel
 from training.generator.prompts import PROMPTS
 from training.generator.report import bits_by_model, bits_by_slice, comparison, loss_curves, samples_page
 from training.generator.safety import report_on
-from training.generator.sample import pick, sample_texts
+from training.generator.sample import sample_texts
+from training.generator.sampling import pick
 from training.generator.score import score_rows
 from training.generator.tokenizer import Tokenizer
 from training.result import Candidate, Progress, Report, TrainingOutcome, no_report

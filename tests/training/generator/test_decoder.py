@@ -5,7 +5,7 @@ from tests.training.generator.test_mixture import mixed
 from tests.training.generator.world import counted, texts
 from training.generator.decoder import Decoder, prompt_limit
 from training.generator.mixture import LanguageModel
-from training.generator.sample import pick
+from training.generator.sampling import pick
 
 PROMPTS = ["", "今天", "Today my tomatoes", "那座老桥感觉很好。" * 3, " ".join(texts(40)), "今天"]
 STEPS = 60
