@@ -7,11 +7,11 @@ import structlog
 from fastapi import Request
 
 from serving.feed import LiveFeed
-from serving.generation import GenerationPool
 from serving.holder import Champion, ChampionHolder
 from serving.journal import Journal
 from serving.metrics import Metrics
 from serving.models import Loaders
+from serving.pool import GenerationPool
 from serving.problems import ProblemError
 from serving.settings import Settings
 from training.bundle import Kind
@@ -39,7 +39,7 @@ class Services:
             metrics=metrics,
             feed=feed,
             holder=ChampionHolder(settings, loaders, feed, metrics),
-            pool=GenerationPool(settings.max_concurrent_generations, metrics),
+            pool=GenerationPool(settings.max_concurrent_generations, settings.max_batched_texts, metrics),
             events=_journal("events", settings, metrics),
             feedback=_journal("feedback", settings, metrics),
         )

@@ -44,7 +44,10 @@ class Settings(BaseSettings):
     dagster_port: int = Field(3000, ge=0, le=65535, description="Port of the Dagster UI.")
     mlflow_port: int = Field(5000, ge=0, le=65535, description="Port of the MLflow UI.")
     max_concurrent_generations: int = Field(
-        4, ge=1, description="Generations at once; more get 429 and Retry-After."
+        32, ge=1, description="Requests for text under way at once; more get 429 and Retry-After."
+    )
+    max_batched_texts: int = Field(
+        32, ge=8, description="Texts made side by side; the choices of more requests wait for their turn."
     )
     max_body_bytes: int = Field(4 << 20, ge=1024, description="Largest request body the API reads.")
     poll_seconds: float = Field(0.5, gt=0, le=5, description="How often the server looks for a new champion.")

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from serving import chat_template
+from serving import chat_template, logprobs
 from serving.generation import Piece
 from serving.openai_shapes import ChatReply, ChatRequest
 from serving.routes.generating import GENERATION_PROBLEMS, Shape, answer, need_generator
@@ -28,7 +28,7 @@ def _chunk(piece: Piece) -> list[dict[str, Any]]:
     return [_delta(piece.index, {"role": "assistant", "content": piece.text})]
 
 
-_SHAPE = Shape("chatcmpl", "chat.completion", "chat.completion.chunk", _chunk, _choice)
+_SHAPE = Shape("chatcmpl", "chat.completion", "chat.completion.chunk", _chunk, _choice, logprobs.of_chat)
 
 
 @router.post(

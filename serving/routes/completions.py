@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from serving import logprobs
 from serving.generation import Piece
 from serving.openai_shapes import CompletionReply, CompletionRequest
 from serving.routes.generating import GENERATION_PROBLEMS, Shape, answer, need_generator
@@ -20,7 +21,7 @@ def _chunk(piece: Piece) -> list[dict[str, Any]]:
     return [_choice(piece.index, piece.text, piece.finish)]
 
 
-_SHAPE = Shape("cmpl", "text_completion", "text_completion", _chunk, _choice)
+_SHAPE = Shape("cmpl", "text_completion", "text_completion", _chunk, _choice, logprobs.of_text)
 
 
 @router.post(

@@ -6,7 +6,7 @@ asked for, `[DONE]`. An error in the middle of a stream is a chunk with an `erro
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from serving import problems
 from serving.generation import Generation, Piece
 from serving.holder import Champion
 from serving.models import Sampling
-from serving.openai_shapes import Common, refuse_unsupported, unknown_model
+from serving.openai_shapes import Common, refuse_unknown_tokens, refuse_unsupported, unknown_model
 from serving.problems import ProblemError
 from serving.replies import JsonReply, encode
 from serving.routes.models import names
@@ -48,6 +48,8 @@ class Shape:
     chunk_object: str
     chunk: Chunk
     choice: Callable[[int, str, str], dict[str, Any]]
+    logprobs: Callable[[Sequence[Any]], dict[str, Any]] | None = None
+    """Log-probabilities of a choice's tokens; None: this call has none."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,15 @@ class Asked:
             "request_id": request_id,
         }
 
+    def logprobs(self, piece: Piece) -> dict[str, Any]:
+        """What `piece` adds to a choice when log-probabilities were asked for."""
+        if self.shape.logprobs is None or not piece.chances:
+            return {}
+        return {"logprobs": self.shape.logprobs(piece.chances)}
+
     def usage(self, completion_tokens: int) -> dict[str, int]:
-        """Token counts; also counted in the metrics."""
+        """Token counts."""
         prompt_tokens = self.generation.prompt_tokens
-        self.parts.metrics.tokens.labels("prompt").inc(prompt_tokens)
-        self.parts.metrics.tokens.labels("completion").inc(completion_tokens)
         return {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": completion_tokens,
@@ -91,6 +97,7 @@ def need_generator(body: Common, parts: Services) -> Champion:
     champion = parts.need("generator")
     if not names("generator", champion, body.model):
         raise unknown_model(body.model)
+    refuse_unknown_tokens(body, champion.engine.vocabulary)
     return champion
 
 
@@ -104,12 +111,15 @@ async def answer(
     sampling: Sampling,
 ) -> Response:
     """Generate and answer, as a document or as a stream. Raises ProblemError (429) when too many are under way."""
-    generation = parts.pool.start(champion.engine, prompts, body.n, sampling)
+    client = body.user or (request.client.host if request.client else "")
+    generation = parts.pool.start(
+        champion.engine, prompts, body.n, sampling, client=client, whole=not body.stream
+    )
     with_usage = body.stream_options is not None and body.stream_options.include_usage
     asked = Asked(request, parts, champion, generation, shape, with_usage)
     request.scope["log"] = {"model_version": champion.version, "stream": body.stream}
     if not body.stream:
-        return await _document(asked, len(prompts) * body.n)
+        return await _document(asked)
     return StreamingResponse(
         _stream(asked),
         media_type="text/event-stream",
@@ -117,34 +127,31 @@ async def answer(
     )
 
 
-async def _document(asked: Asked, choices: int) -> Response:
-    collecting = asyncio.ensure_future(_collect(asked.generation, choices))
+async def _document(asked: Asked) -> Response:
+    collecting = asyncio.ensure_future(_collect(asked.generation))
     leaving = asyncio.ensure_future(_gone(asked.request))
     try:
         await asyncio.wait({collecting, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not collecting.done():
             asked.parts.metrics.generations_cancelled.inc()
             return Response(status_code=499)
-        texts, finishes, tokens = collecting.result()
+        pieces = collecting.result()
     finally:
         asked.generation.cancel()
         leaving.cancel()
         collecting.cancel()
-    listed = [asked.shape.choice(index, texts[index], finishes[index]) for index in range(choices)]
-    return JsonReply({**asked.envelope(asked.shape.object), "choices": listed, "usage": asked.usage(tokens)})
+    listed = [_choice(asked, piece) for piece in sorted(pieces, key=lambda piece: piece.index)]
+    usage = asked.usage(sum(piece.tokens for piece in pieces))
+    return JsonReply({**asked.envelope(asked.shape.object), "choices": listed, "usage": usage})
 
 
-async def _collect(generation: Generation, choices: int) -> tuple[list[str], list[str], int]:
-    texts, finishes, tokens = [""] * choices, ["stop"] * choices, 0
-    parts: list[list[str]] = [[] for _ in range(choices)]
-    async for piece in generation:
-        parts[piece.index].append(piece.text)
-        if piece.finish is not None:
-            finishes[piece.index] = piece.finish
-            tokens += piece.tokens
-    for index, pieces in enumerate(parts):
-        texts[index] = "".join(pieces)
-    return texts, finishes, tokens
+async def _collect(generation: Generation) -> list[Piece]:
+    return [piece async for piece in generation]
+
+
+def _choice(asked: Asked, piece: Piece) -> dict[str, Any]:
+    choice = asked.shape.choice(piece.index, piece.text, piece.finish or "length")
+    return {**choice, **asked.logprobs(piece)}
 
 
 async def _gone(request: Request) -> None:
@@ -164,7 +171,7 @@ async def _stream(asked: Asked) -> AsyncIterator[bytes]:
         async for piece in asked.generation:
             tokens += piece.tokens
             for choice in asked.shape.chunk(piece):
-                yield _event({**envelope, "choices": [choice], **null_usage})
+                yield _event({**envelope, "choices": [{**choice, **asked.logprobs(piece)}], **null_usage})
     except Exception:  # noqa: BLE001 - the answer has begun, so the error must become a chunk
         structlog.get_logger().exception("generation failed", request_id=envelope["request_id"])
         problem = ProblemError("internal", "the generation failed; the log has it under this request id")

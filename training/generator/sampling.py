@@ -21,7 +21,9 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     trim_start: bool = False
-    """Leave out white space before the first visible character (an answer in a conversation)."""
+    """Leave out white space before the first visible character (an answer in a conversation); for whoever shows it."""
+    echo: bool = False
+    """Show the prompt before the text; for whoever shows it."""
     min_p: float = 0.0
     """Draw from tokens at least this many times as likely as the likeliest (Nguyen et al. 2024)."""
     repetition_penalty: float = 1.0
