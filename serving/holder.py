@@ -47,7 +47,8 @@ class Champion:
     """A RecommenderEngine or GeneratorEngine."""
     chat_template: str | None
     architecture: str
-    trained_until: datetime
+    trained_until: datetime | None
+    """None for a model that another server has."""
     loaded_at: datetime
 
     @property
@@ -87,6 +88,8 @@ class ChampionHolder:
             threading.Thread(target=self._watch, args=(check,), name=name, daemon=True)
             for name, check in (("champions", self._check_champions), ("state", self._check_published))
         ]
+        # A generator elsewhere answers instead of the promoted one.
+        self._kinds = [kind for kind in KINDS if kind != "generator" or not settings.generator_url]
         self.promoted: dict[Kind, ChampionPointer] = {}
         self.problems: dict[Subject, Refusal] = {}
 
@@ -117,12 +120,12 @@ class ChampionHolder:
         try:
             promoted = read_champions(self._settings.home)
         except UserError as error:
-            for kind in KINDS:
+            for kind in self._kinds:
                 self._seen.pop(kind, None)
                 self._refuse(kind, CHAMPIONS, str(error))
             return
-        self.promoted = promoted
-        for kind in KINDS:
+        self.promoted = {kind: promoted[kind] for kind in self._kinds if kind in promoted}
+        for kind in self._kinds:
             self._guarded(kind, CHAMPIONS, partial(self._check_champion, kind, promoted.get(kind)))
 
     def _guarded(self, subject: Subject, target: str, check: Callable[[], None]) -> None:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from training.recommender.feed.settings import FeedSettings
@@ -48,6 +48,16 @@ class Settings(BaseSettings):
     )
     max_batched_texts: int = Field(
         32, ge=8, description="Texts made side by side; the choices of more requests wait for their turn."
+    )
+    generator_url: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="URL, with /v1, of an OpenAI-compatible server that answers for the generator; empty: none.",
+    )
+    generator_model: str = Field("", description="The model's name there; empty: the first that it lists.")
+    generator_key: SecretStr = Field(SecretStr(""), description="Sent there as a bearer token; empty: none.")
+    generator_timeout: float = Field(
+        60.0, gt=0, description="Seconds that it may let us wait for an answer or for its next part."
     )
     max_body_bytes: int = Field(4 << 20, ge=1024, description="Largest request body the API reads.")
     poll_seconds: float = Field(0.5, gt=0, le=5, description="How often the server looks for a new champion.")

@@ -8,6 +8,7 @@ from serving import chat_template, logprobs
 from serving.generation import Piece
 from serving.openai_shapes import ChatReply, ChatRequest
 from serving.routes.generating import GENERATION_PROBLEMS, Shape, answer, need_generator
+from serving.routes.relaying import relay
 from serving.services import Services, services
 
 router = APIRouter(tags=["generation"])
@@ -44,5 +45,7 @@ async def chat(
 ) -> Response:
     """Render the conversation and continue it."""
     champion = need_generator(body, parts)
+    if parts.upstream is not None:
+        return await relay(request, parts, champion, "/chat/completions", _SHAPE.prefix)
     prompt = chat_template.render(body.messages, champion.chat_template)
     return await answer(body, request, parts, champion, _SHAPE, [prompt], body.sampling(trim_start=True))

@@ -8,6 +8,7 @@ from serving import logprobs
 from serving.generation import Piece
 from serving.openai_shapes import CompletionReply, CompletionRequest
 from serving.routes.generating import GENERATION_PROBLEMS, Shape, answer, need_generator
+from serving.routes.relaying import relay
 from serving.services import Services, services
 
 router = APIRouter(tags=["generation"])
@@ -36,4 +37,6 @@ async def complete(
     """The OpenAI completions call. An empty prompt begins a new text; one longer than the model's context is read from
     its end. With `stream: true` the answer is server-sent events, closed by `[DONE]`."""
     champion = need_generator(body, parts)
+    if parts.upstream is not None:
+        return await relay(request, parts, champion, "/completions", _SHAPE.prefix)
     return await answer(body, request, parts, champion, _SHAPE, body.prompt, body.sampling())

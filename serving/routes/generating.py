@@ -20,9 +20,12 @@ from serving.holder import Champion
 from serving.models import Sampling
 from serving.openai_shapes import Common, refuse_unknown_tokens, refuse_unsupported, unknown_model
 from serving.problems import ProblemError
-from serving.replies import JsonReply, encode
+from serving.replies import JsonReply
 from serving.routes.models import names
+from serving.routes.relaying import Relay, event, gone, send
+from serving.routes.rewording import Rewording, completion_body
 from serving.services import Services
+from serving.upstream import Upstream
 
 Chunk = Callable[[Piece], list[dict[str, Any]]]
 """A piece of text as the `choices` of chunks, one or more."""
@@ -35,6 +38,8 @@ GENERATION_PROBLEMS = problems.documented(
     "unknown-model",
     "too-many-generations",
     "no-champion",
+    "upstream-failed",
+    "upstream-timeout",
     "internal",
 )
 
@@ -93,8 +98,11 @@ class Asked:
 
 def need_generator(body: Common, parts: Services) -> Champion:
     """The generator that `body.model` names. Raises ProblemError: 503 without a champion, 404 for another name, 422."""
-    refuse_unsupported(body)
     champion = parts.need("generator")
+    if parts.upstream is None:
+        refuse_unsupported(body)
+    elif body.model == parts.upstream.name:
+        return champion
     if not names("generator", champion, body.model):
         raise unknown_model(body.model)
     refuse_unknown_tokens(body, champion.engine.vocabulary)
@@ -111,6 +119,8 @@ async def answer(
     sampling: Sampling,
 ) -> Response:
     """Generate and answer, as a document or as a stream. Raises ProblemError (429) when too many are under way."""
+    if isinstance(champion.engine, Upstream):
+        return await _answer_elsewhere(body, request, parts, champion, shape, prompts, sampling)
     client = body.user or (request.client.host if request.client else "")
     generation = parts.pool.start(
         champion.engine, prompts, body.n, sampling, client=client, whole=not body.stream
@@ -127,9 +137,25 @@ async def answer(
     )
 
 
+async def _answer_elsewhere(
+    body: Common,
+    request: Request,
+    parts: Services,
+    champion: Champion,
+    shape: Shape,
+    prompts: list[str],
+    sampling: Sampling,
+) -> Response:
+    """The same by the completions call of another server."""
+    kind = shape.chunk_object if body.stream else shape.object
+    words = Rewording(shape.choice, shape.chunk, body.stream, sampling.trim_start)
+    asked = Relay(champion.engine, champion, parts, request, "/completions", shape.prefix, kind, words)
+    return await send(asked, completion_body(champion.engine.name, prompts, body, sampling))
+
+
 async def _document(asked: Asked) -> Response:
     collecting = asyncio.ensure_future(_collect(asked.generation))
-    leaving = asyncio.ensure_future(_gone(asked.request))
+    leaving = asyncio.ensure_future(gone(asked.request))
     try:
         await asyncio.wait({collecting, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not collecting.done():
@@ -154,16 +180,6 @@ def _choice(asked: Asked, piece: Piece) -> dict[str, Any]:
     return {**choice, **asked.logprobs(piece)}
 
 
-async def _gone(request: Request) -> None:
-    """Return when the client has closed the connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _event(value: dict[str, Any]) -> bytes:
-    return b"data: " + encode(value) + b"\n\n"
-
-
 async def _stream(asked: Asked) -> AsyncIterator[bytes]:
     envelope, tokens = asked.envelope(asked.shape.chunk_object), 0
     null_usage = {"usage": None} if asked.with_usage else {}
@@ -171,11 +187,11 @@ async def _stream(asked: Asked) -> AsyncIterator[bytes]:
         async for piece in asked.generation:
             tokens += piece.tokens
             for choice in asked.shape.chunk(piece):
-                yield _event({**envelope, "choices": [{**choice, **asked.logprobs(piece)}], **null_usage})
+                yield event({**envelope, "choices": [{**choice, **asked.logprobs(piece)}], **null_usage})
     except Exception:  # noqa: BLE001 - the answer has begun, so the error must become a chunk
         structlog.get_logger().exception("generation failed", request_id=envelope["request_id"])
         problem = ProblemError("internal", "the generation failed; the log has it under this request id")
-        yield _event(problems.document(problem, envelope["request_id"], asked.request.url.path))
+        yield event(problems.document(problem, envelope["request_id"], asked.request.url.path))
         return
     finally:
         if not asked.generation.finished:
@@ -183,5 +199,5 @@ async def _stream(asked: Asked) -> AsyncIterator[bytes]:
         asked.generation.cancel()
     usage = asked.usage(tokens)
     if asked.with_usage:
-        yield _event({**envelope, "choices": [], "usage": usage})
+        yield event({**envelope, "choices": [], "usage": usage})
     yield b"data: [DONE]\n\n"
