@@ -64,7 +64,12 @@ class TokenizerConfig(_Group):
 class NgramConfig(_Group):
     """Interpolated modified Kneser-Ney over tokens: baseline, and partner of both networks."""
 
-    order: int = Field(4, ge=2, le=4, description="Tokens in the longest n-gram")
+    order: int = Field(
+        4,
+        ge=2,
+        le=16,
+        description="Tokens in the longest n-gram; at most 64 bits hold one, so few where there are many kinds",
+    )
     min_authors: int = Field(
         2,
         ge=1,
@@ -89,22 +94,30 @@ class LstmConfig(_Group):
 
 
 class TransformerConfig(_Group):
-    """Decoder-only transformer of the Llama family."""
+    """Decoder-only transformer."""
 
     width: int = Field(128, ge=16, description="Width of the residual stream")
-    layers: int = Field(2, ge=1, le=12, description="Blocks")
-    heads: int = Field(4, ge=1, description="Attention heads; must divide the width into even parts")
-    feed_forward: int = Field(344, ge=16, description="Width of the gated feed-forward layer")
-    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of attention weights dropped in training")
-    initial_std: float = Field(0.08, gt=0.0, description="Standard deviation of the initial weights")
-    learning_rate: float = Field(3e-3, gt=0.0, description="Peak learning rate")
-    weight_decay: float = Field(0.1, ge=0.0, description="Decoupled weight decay of matrices")
+    layers: int = Field(3, ge=1, le=12, description="Blocks")
+    heads: int = Field(2, ge=1, description="Attention heads; must divide the width into even parts")
+    feed_forward: int = Field(512, ge=16, description="Width of the feed-forward layer")
+    grams: int = Field(
+        4, ge=1, le=8, description="Tokens of the longest n-gram that has a vector of its own; 1: none has"
+    )
+    gram_rows: int = Field(
+        16_384, ge=16, description="Vectors for the n-grams of each length, which share them by hashing"
+    )
+    dropout: float = Field(
+        0.0, ge=0.0, lt=1.0, description="Share of each block's output dropped in training"
+    )
+    learning_rate: float = Field(4e-3, gt=0.0, description="Peak learning rate of tables and vectors (AdamW)")
+    muon_rate: float = Field(0.02, gt=0.0, description="Peak learning rate of the blocks' matrices (Muon)")
+    weight_decay: float = Field(0.0, ge=0.0, description="Decoupled weight decay of tables")
     max_seconds: float = Field(30.0, gt=0.0, description="Wall time of fitting")
     max_steps: int = Field(100_000, ge=1, description="Most optimiser steps")
     row_tokens: int = Field(
         128, ge=16, description="Tokens in one packed row, and the most that one prediction looks back on"
     )
-    batch_rows: int = Field(4, ge=1, description="Rows in one step")
+    batch_rows: int = Field(8, ge=1, description="Rows in one step")
 
 
 class FitConfig(_Group):
@@ -169,9 +182,7 @@ class GeneratorConfig(_Group):
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig, description="Byte-pair encoding")
     ngram: NgramConfig = Field(default_factory=NgramConfig, description="n-gram model")
     lstm: LstmConfig = Field(default_factory=LstmConfig, description="Recurrent network")
-    transformer: TransformerConfig = Field(
-        default_factory=TransformerConfig, description="Llama-style transformer"
-    )
+    transformer: TransformerConfig = Field(default_factory=TransformerConfig, description="Transformer")
     fit: FitConfig = Field(default_factory=FitConfig, description="Training loop")
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig, description="Scoring and choice")
     safety: SafetyConfig = Field(default_factory=SafetyConfig, description="Leak and behaviour tests")

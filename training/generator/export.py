@@ -22,12 +22,15 @@ from training.bundle import Bundle, BundleError, write_bundle
 from training.generator.canaries import Canary
 from training.generator.config import LstmConfig, TransformerConfig
 from training.generator.decoder import Decoder
+from training.generator.llama import LlamaNetwork, LlamaSizes
 from training.generator.mixture import Gate, LanguageModel
-from training.generator.networks import Network, RecurrentNetwork, TransformerNetwork
+from training.generator.networks import Network, RecurrentNetwork
 from training.generator.ngram import NgramModel
+from training.generator.product import PriorWeight
 from training.generator.prompts import PROMPTS, SAMPLING_PROMPTS
 from training.generator.sample import TextGenerator
 from training.generator.tokenizer import END_ID, Tokenizer
+from training.generator.transformer import TransformerNetwork
 
 ARCHITECTURES = ("ngram", "lstm", "transformer")
 """Cheapest first."""
@@ -52,6 +55,8 @@ def build_network(architecture: str, vocabulary: int, config: dict[str, Any]) ->
     if architecture == "lstm":
         return RecurrentNetwork(vocabulary, LstmConfig(**config))
     if architecture == "transformer":
+        if "initial_std" in config:
+            return LlamaNetwork(vocabulary, LlamaSizes(**config))
         return TransformerNetwork(vocabulary, TransformerConfig(**config))
     raise ValueError(f"{architecture} is no known generator")
 
@@ -123,7 +128,9 @@ def _read(folder: Path, architecture: str) -> LanguageModel:
     tokenizer = Tokenizer.load(folder)
     ngram = NgramModel.from_arrays(tokenizer.size, sizes["ngram_order"], arrays)
     network = build_network(architecture, tokenizer.size, sizes["network"])
-    gate = Gate(network.width, ngram.order - 1) if network is not None else None
+    # Bundles of earlier releases, and those fitted without a prior, mix probabilities.
+    kind = Gate if "gate.out.weight" in arrays else PriorWeight
+    gate = kind(network.width, ngram.order - 1) if network is not None else None
     model = LanguageModel(tokenizer, ngram, network, gate)
     known = {name for name in arrays if name.startswith("ngram.")}
     for prefix, part in _parts(model).items():

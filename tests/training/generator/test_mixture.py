@@ -5,7 +5,8 @@ import torch
 from tests.training.generator.world import counted, texts, tiny
 from training.generator.decoder import Decoder
 from training.generator.export import build_network
-from training.generator.mixture import Gate, LanguageModel, fit_gate, windows
+from training.generator.mixture import Gate, LanguageModel, fit_gate
+from training.generator.reading import windows
 from training.generator.tokenizer import END_ID, SPECIAL
 
 SAID = texts(200)
