@@ -70,6 +70,11 @@ class NgramConfig(_Group):
         le=16,
         description="Tokens in the longest n-gram; at most 64 bits hold one, so few where there are many kinds",
     )
+    folds: int = Field(
+        4,
+        ge=2,
+        description="Parts of the training text; a network learns on each beside counts of all the others",
+    )
     min_authors: int = Field(
         2,
         ge=1,
@@ -134,11 +139,17 @@ class FitConfig(_Group):
     evaluations: int = Field(8, ge=1, description="Looks at the validation documents within the budget")
     evaluation_documents: int = Field(300, ge=20, description="Validation documents at each look")
     patience: int = Field(3, ge=1, description="Looks without a better value before fitting ends")
+    half_precision: bool = Field(
+        True, description="Multiply in bfloat16 while fitting, where the processor is faster at it"
+    )
+    on_ngrams: bool = Field(
+        True,
+        description="Networks learn what the n-gram model lacks; off: they learn alone, and a gate mixes the two after",
+    )
     threads: int = Field(
-        1,
+        0,
         ge=0,
-        description="Threads of torch; 0: its own default. Networks this small gain little from a second one, and lose "
-        "most of their speed to waiting where another process uses the core",
+        description="Threads that share a step's rows; 0: one a core. With one, a seed gives the same weights",
     )
 
 

@@ -55,7 +55,7 @@ class Order:
     @cached_property
     def tokens(self) -> np.ndarray:
         """int64 [n-grams]: the newest token of each."""
-        return newest(self.keys, self.bits)
+        return _newest(self.keys, self.bits)
 
     def find(self, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Places of `contexts` in `self.contexts`, and whether they are there at all."""
@@ -73,24 +73,7 @@ class Order:
         return np.repeat(np.arange(len(places)), sizes), within + np.repeat(first[places], sizes)
 
 
-@dataclass(frozen=True)
-class NgramCounts:
-    """What a model was counted from, by length: lists with an entry for n = 1 .. order."""
-
-    keys: list[np.ndarray]
-    """uint64 [n-grams], sorted"""
-    counts: list[np.ndarray]
-    """int64 [n-grams]: Kneser-Ney counts"""
-    kept: list[np.ndarray]
-    """bool [n-grams]: written by enough authors"""
-    discounts: list[np.ndarray]
-    """float64 [4], see `_discounts`"""
-    own: list[np.ndarray]
-    """int32 [positions]: the n-gram that ends at each token of the joined documents but the first"""
-
-
-def newest(keys: np.ndarray, bits: int) -> np.ndarray:
-    """The newest token of each key, int64 [n-grams]."""
+def _newest(keys: np.ndarray, bits: int) -> np.ndarray:
     return (keys & np.uint64((1 << bits) - 1)).astype(np.int64)
 
 
@@ -134,50 +117,14 @@ def _authors_of(keys: np.ndarray, owners: np.ndarray) -> np.ndarray:
     return np.add.reduceat(new_owner.astype(np.int64), np.flatnonzero(new_key))
 
 
-def _order(keys: np.ndarray, counts: np.ndarray, kept: np.ndarray, discounts: np.ndarray, bits: int) -> Order:
+def _order(keys: np.ndarray, counts: np.ndarray, kept: np.ndarray, bits: int) -> Order:
+    discounts = _discounts(counts)[np.minimum(counts, 3)]
     contexts, first = np.unique(keys >> np.uint64(bits), return_index=True)
     place = np.searchsorted(contexts, keys >> np.uint64(bits))
-    gains = (counts - discounts[np.minimum(counts, 3)]) / np.add.reduceat(counts, first)[place]
+    gains = (counts - discounts) / np.add.reduceat(counts, first)[place]
     used = np.bincount(place[kept], weights=gains[kept], minlength=len(contexts))
     some = np.bincount(place[kept], minlength=len(contexts)) > 0
     return Order(keys[kept], gains[kept].astype(np.float32), (1.0 - used[some]).astype(np.float32), bits)
-
-
-def count_ngrams(
-    documents: list[np.ndarray], authors: list[str], vocabulary: int, order: int, min_authors: int
-) -> NgramCounts:
-    """Count `documents` (ids without end tokens); `authors` says who wrote each.
-
-    Raises ValueError on no token, and when keys do not hold the order.
-    """
-    bits = token_bits(vocabulary, order)
-    if not any(len(ids) for ids in documents):
-        raise ValueError("there is no token to count")
-    stream = join_documents(documents)
-    number = {author: i for i, author in enumerate(dict.fromkeys(authors))}
-    owners = np.repeat([number[author] for author in authors], [len(ids) + 1 for ids in documents])
-    found = NgramCounts([], [], [], [], [])
-    longer: np.ndarray | None = None
-    for n, keys in reversed(list(enumerate(_stream_keys(stream, order, bits), start=1))):
-        distinct, own, counts = np.unique(keys, return_inverse=True, return_counts=True)
-        if longer is not None:
-            preceded = np.unique(longer & np.uint64((1 << bits * n) - 1), return_counts=True)[1]
-            # Nothing but padding precedes the beginning of a document: there, occurrences count.
-            counts = np.where(begins(distinct, n, bits), counts, preceded)
-        shared = n < _SHARED_FROM or min_authors <= 1
-        kept = np.ones(len(distinct), bool) if shared else _authors_of(keys, owners) >= min_authors
-        found.keys.insert(0, distinct)
-        found.counts.insert(0, counts)
-        found.kept.insert(0, kept)
-        found.discounts.insert(0, _discounts(counts))
-        found.own.insert(0, own.astype(np.int32))
-        longer = distinct
-    return found
-
-
-def begins(keys: np.ndarray, n: int, bits: int) -> np.ndarray:
-    """Which n-grams begin with a document."""
-    return (keys >> np.uint64(bits * (n - 1))) == END_ID if n > 1 else np.zeros(len(keys), bool)
 
 
 class NgramModel:
@@ -187,9 +134,9 @@ class NgramModel:
         self.vocabulary = vocabulary
         self.orders = orders
         self.bits = orders[0].bits
-        self.base = np.full(vocabulary, orders[0].backoffs[0] / vocabulary)
-        """float64 [vocabulary]: without any context"""
-        self.base[orders[0].tokens] += orders[0].gains
+        base = np.full(vocabulary, orders[0].backoffs[0] / vocabulary)
+        base[orders[0].tokens] += orders[0].gains
+        self._base = base
 
     @property
     def order(self) -> int:
@@ -200,15 +147,35 @@ class NgramModel:
     def fit(
         cls, documents: list[np.ndarray], authors: list[str], vocabulary: int, order: int, min_authors: int
     ) -> "NgramModel":
-        """Count and estimate; see `count_ngrams`."""
-        return cls.of(count_ngrams(documents, authors, vocabulary, order, min_authors), vocabulary)
+        """Count `documents` (ids without end tokens); `authors` says who wrote each.
 
-    @classmethod
-    def of(cls, counts: NgramCounts, vocabulary: int) -> "NgramModel":
-        """The model of what was counted."""
-        bits = token_bits(vocabulary, len(counts.keys))
-        parts = zip(counts.keys, counts.counts, counts.kept, counts.discounts, strict=True)
-        return cls(vocabulary, [_order(*part, bits) for part in parts])
+        Raises ValueError on no token, and when a key does not hold the order.
+        """
+        bits = token_bits(vocabulary, order)
+        if not any(len(ids) for ids in documents):
+            raise ValueError("there is no token to count")
+        stream = join_documents(documents)
+        number = {author: i for i, author in enumerate(dict.fromkeys(authors))}
+        owners = np.repeat([number[author] for author in authors], [len(ids) + 1 for ids in documents])
+        streams = _stream_keys(stream, order, bits)
+        found = [np.unique(keys, return_counts=True) for keys in streams]
+        orders = []
+        for n, keys in enumerate(streams, start=1):
+            distinct, counts = found[n - 1]
+            if n < order:
+                longer = found[n][0] & np.uint64((1 << bits * n) - 1)
+                preceded = np.unique(longer, return_counts=True)[1]
+                # Nothing but padding precedes the beginning of a document: there, occurrences count.
+                begins = (
+                    (distinct >> np.uint64(bits * (n - 1))) == END_ID
+                    if n > 1
+                    else np.zeros(len(distinct), bool)
+                )
+                counts = np.where(begins, counts, preceded)
+            shared = n < _SHARED_FROM or min_authors <= 1
+            kept = np.ones(len(distinct), bool) if shared else _authors_of(keys, owners) >= min_authors
+            orders.append(_order(distinct, counts, kept, bits))
+        return cls(vocabulary, orders)
 
     def score(self, stream: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """For every token of `stream` (see `join_documents`) but the first: its probability, float64 [tokens], and
@@ -216,7 +183,7 @@ class NgramModel:
         1 where the context is not known.
         """
         keys = _stream_keys(stream, self.order, self.bits)
-        p = self.base[newest(keys[0], self.bits)]
+        p = self._base[_newest(keys[0], self.bits)]
         masses = []
         for order, key in zip(self.orders[1:], keys[1:], strict=True):
             place, known = order.find(key >> np.uint64(self.bits))
@@ -235,7 +202,7 @@ class NgramModel:
         `recent`, int [rows, order - 1], holds the newest tokens, oldest first, filled with the end token on the left.
         """
         rows = len(recent)
-        p = np.tile(self.base, (rows, 1))
+        p = np.tile(self._base, (rows, 1))
         masses = np.ones((rows, self.order - 1), np.float32)
         context = np.zeros(rows, np.uint64)
         for n, order in enumerate(self.orders[1:], start=1):

@@ -2,8 +2,8 @@
 context (a product of experts, Hinton 2002).
 
 The two are not fitted side by side: the network learns what the n-gram model lacks, beginning from what counting knows
-after a second. While it learns, the n-gram model leaves every position's own occurrence out (`leave_one_out.py`): on
-text that it has counted it would be trusted too much.
+after a second. While it learns, the n-gram model has not counted the part of the text that it is asked about
+(`cross_fit.py`): it would be trusted too much.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training.generator.leave_one_out import LeaveOneOut
+from training.generator.cross_fit import CrossFitted
 from training.generator.networks import Network
 from training.generator.ngram import NgramModel
 from training.generator.reading import read_batches
@@ -35,7 +35,7 @@ class PriorWeight(nn.Module):
         nn.init.ones_(self.from_hidden.bias)
 
     def forward(self, hidden: torch.Tensor, masses: torch.Tensor) -> torch.Tensor:
-        """Float32 [positions, 1], from vectors [positions, hidden] and the masses that the n-gram model backs off by."""
+        """Float32 [positions, 1] of vectors [positions, hidden] and the n-gram's masses [positions, order - 1]."""
         return self.from_hidden(hidden) + self.from_masses(masses)
 
     def scores(
@@ -52,7 +52,7 @@ class PriorWeight(nn.Module):
 class Prior:
     """What a network stands on: to learn, to be measured, and the weight that is fitted with it."""
 
-    learning: LeaveOneOut
+    learning: CrossFitted
     """Of the documents that the network is fitted on"""
     ngram: NgramModel
     """Counted from the same documents"""

@@ -1,5 +1,6 @@
 """One training cycle of the generator: documents in, a candidate with metrics and a bundle for every model out."""
 
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from training.bundle import Bundle
 from training.generator.canaries import Canary, draw_canaries, plant
 from training.generator.config import GeneratorConfig, LstmConfig, TransformerConfig
+from training.generator.cross_fit import CrossFitted
 from training.generator.data import Corpus, Documents, split_corpus
 from training.generator.decoder import Decoder
 from training.generator.evaluate import bits_per_byte, choose, document_bits, window_metrics
@@ -19,7 +21,9 @@ from training.generator.export import build_network, export, read_model, read_qu
 from training.generator.fit import FitReport, fit_network
 from training.generator.mixture import LanguageModel, fit_gate
 from training.generator.near_copies import near_copies
+from training.generator.networks import Network
 from training.generator.ngram import NgramModel
+from training.generator.product import Prior, PriorWeight
 from training.generator.prompts import PROMPTS
 from training.generator.report import bits_by_model, bits_by_slice, comparison, loss_curves, samples_page
 from training.generator.safety import report_on
@@ -66,7 +70,7 @@ def train(
     """
     corpus = split_corpus(documents, config.corpus)
     canaries = draw_canaries(config.safety, config.seed)
-    with torch_threads(config.fit.threads):
+    with torch_threads(1):
         fitted = Trainer(corpus, canaries, config, progress).fit_all()
         best = _validate(corpus, fitted, config)
         progress(f"chosen on the validation window: {best}")
@@ -102,6 +106,8 @@ class Trainer:
         fitting = plant(corpus.fitting, canaries, config.seed)
         n_bytes = int(fitting.n_bytes.sum())
         self._tokenizer = Tokenizer.fit(fitting.texts, n_bytes, config.tokenizer)
+        self._authors = fitting.authors
+        self._crossed: CrossFitted | None = None
         self._fitting, self._calibration = self._encode(fitting), self._encode(corpus.calibration)
         part = corpus.validation.take(_spread(len(corpus.validation), config.fit.evaluation_documents))
         self._looks, self._looks_bytes = self._encode(part), int(part.n_bytes.sum())
@@ -124,6 +130,18 @@ class Trainer:
         ngram = self._config.ngram
         return NgramModel.fit(documents, authors, self._tokenizer.size, ngram.order, ngram.min_authors)
 
+    def _prior(self, network: Network) -> Prior:
+        ngram, size = self._config.ngram, self._tokenizer.size
+        if self._crossed is None:
+            began = time.monotonic()
+            self._crossed = CrossFitted(
+                self._fitting, self._authors, size, ngram.order, ngram.min_authors, ngram.folds
+            )
+            self._progress(
+                f"n-grams counted for {ngram.folds} parts of the text in {time.monotonic() - began:.1f} s"
+            )
+        return Prior(self._crossed, self._blind, PriorWeight(network.width, ngram.order - 1))
+
     def fit_all(self) -> dict[str, Fitted]:
         """Every model, cheapest first."""
         model = LanguageModel(self._tokenizer, self._ngram)
@@ -139,6 +157,7 @@ class Trainer:
             torch.manual_seed(seed)
             network = build_network(name, self._tokenizer.size, config.model_dump())
         assert network is not None
+        prior = self._prior(network) if fit.on_ngrams else None
         report = fit_network(
             network,
             self._fitting,
@@ -150,8 +169,14 @@ class Trainer:
             seed,
             lambda line: self._progress(f"{name}: {line}"),
             lambda look, bits: self._report(name, look, bits),
+            prior=prior,
+            threads=fit.threads or len(os.sched_getaffinity(0)),
         )
-        gate = fit_gate(network, self._blind, self._calibration, batch_tokens, seed)
+        gate = (
+            prior.weight
+            if prior is not None
+            else fit_gate(network, self._blind, self._calibration, batch_tokens, seed)
+        )
         model = LanguageModel(self._tokenizer, self._ngram, network, gate)
         params = config.model_dump() | fit.model_dump() | {"ended_by": report.ended_by}
         return Fitted(model, params, config.model_dump(), time.monotonic() - began, report)

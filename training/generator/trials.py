@@ -27,7 +27,7 @@ class GeneratorTrials:
     def measure(self, config: GeneratorConfig, report: Report) -> dict[str, float]:
         """Bits per byte by model."""
         window = self._corpus.validation
-        with torch_threads(config.fit.threads):
+        with torch_threads(1):
             fitted = Trainer(self._corpus, self._canaries, config, self._progress, report).fit_all()
             return {
                 name: float(
