@@ -27,11 +27,14 @@ from training.generator.ngram import NgramModel, join_documents, token_bits
 from training.generator.product import Prior, PriorWeight, score_product
 
 SEED = 17
-LOOKS_SHARE = 0.02
+LOOKS_SHARE = 0.01
 """Of the training text, at its end: what networks are looked at on the way; they are not fitted on it."""
 ORDERS = (3, 4, 5, 6, 7, 8)
 FOLDS = 4
 BATCH_TOKENS = 16_384
+LOOKS = 4
+LAST_LOOK = 0.97
+"""Share of the time after which the last look comes."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +122,14 @@ def fit_own(
         learning = CrossFitted(fitting, ["a"] * len(fitting), text.vocabulary, order, 1, FOLDS)
         prior = Prior(learning, count(fitting, text.vocabulary, order), PriorWeight(network.width, order - 1))
         served = count(text.train, text.vocabulary, order)
-    config = config.model_copy(update={"max_seconds": clock.left})
+    config = config.model_copy(update={"max_seconds": LAST_LOOK * clock.left})
     report = fit_network(
         network,
         fitting,
         looks,
         sum(map(len, looks)),
         config,
-        FitConfig(),
+        FitConfig(evaluations=LOOKS),
         BATCH_TOKENS,
         SEED,
         lambda line: print(f"{name}: {line}", flush=True),

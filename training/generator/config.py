@@ -105,12 +105,6 @@ class TransformerConfig(_Group):
     layers: int = Field(3, ge=1, le=12, description="Blocks")
     heads: int = Field(2, ge=1, description="Attention heads; must divide the width into even parts")
     feed_forward: int = Field(512, ge=16, description="Width of the feed-forward layer")
-    grams: int = Field(
-        4, ge=1, le=8, description="Tokens of the longest n-gram that has a vector of its own; 1: none has"
-    )
-    gram_rows: int = Field(
-        16_384, ge=16, description="Vectors for the n-grams of each length, which share them by hashing"
-    )
     dropout: float = Field(
         0.0, ge=0.0, lt=1.0, description="Share of each block's output dropped in training"
     )

@@ -147,10 +147,11 @@ def fit_network(
     report = FitReport()
     looks = _Looks(validation, validation_bytes, batch_tokens, prior)
     batches = _epochs(documents, config, np.random.default_rng([seed, 0xF1]))
-    began, next_look, smoothed = time.monotonic(), 1 / fit.evaluations, math.nan
     network.train()
     with torch.random.fork_rng(devices=[]), Steps(network, config, fit, prior, threads) as steps:
         torch.manual_seed(seed)
+        # From here on: making an optimiser may import for seconds, and the rate follows the clock.
+        began, next_look, smoothed = time.monotonic(), 1 / fit.evaluations, math.nan
         while True:
             by_steps = report.steps / config.max_steps
             by_time = (time.monotonic() - began) / config.max_seconds

@@ -229,5 +229,8 @@ class NgramModel:
         names, bits = ("keys", "gains", "backoffs"), token_bits(vocabulary, order)
         return cls(
             vocabulary,
-            [Order(*(arrays[f"ngram.{n}.{name}"] for name in names), bits) for n in range(1, order + 1)],
+            [
+                Order(**{name: arrays[f"ngram.{n}.{name}"] for name in names}, bits=bits)
+                for n in range(1, order + 1)
+            ],
         )

@@ -44,7 +44,8 @@ class PriorWeight(nn.Module):
         """Logits of both, float32 [positions, vocabulary], from those of the network and what the n-gram model's
         `distribution` gave.
         """
-        p, masses = (torch.from_numpy(np.asarray(array, np.float32)) for array in counted)
+        # Copies lie as torch aligns memory: where products round does not depend on where numpy put its arrays.
+        p, masses = (torch.tensor(array, dtype=torch.float32) for array in counted)
         return logits + self(hidden, masses) * p.log()
 
 

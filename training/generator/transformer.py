@@ -1,11 +1,8 @@
 """A small decoder-only transformer for short trainings.
 
 Pre-norm blocks without gains (RMSNorm), rotary positions, normed queries and keys, squared ReLU (So et al. 2021), zero
-output projections, so that blocks begin as the identity. The tokens just read come in as hashed n-gram vectors beside
-the token's own: what a network of a few layers would need most of its arithmetic to assemble costs one look-up.
+output projections, so that blocks begin as the identity.
 """
-
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -14,26 +11,8 @@ from torch.nn import functional
 from training.generator.config import TransformerConfig
 from training.generator.networks import Network, State
 from training.generator.states import KeyValueState
-from training.generator.tokenizer import END_ID
 
 _ROTARY_BASE = 10_000.0
-_MULTIPLIER, _MIXER = 1_000_003, 0x9E3779B1
-
-
-@dataclass(frozen=True)
-class TransformerState:
-    """Keys and values, and the tokens that the next n-grams begin with, int64 [rows, grams - 1]."""
-
-    memory: KeyValueState
-    recent: torch.Tensor
-
-    def take(self, index: torch.Tensor) -> "TransformerState":
-        """The rows `index` (int64, repeated ones too), copied."""
-        return TransformerState(self.memory.take(index), self.recent[index])
-
-    def join(self, other: "TransformerState") -> "TransformerState":
-        """These rows, then the `other` ones."""
-        return TransformerState(self.memory.join(other.memory), torch.cat([self.recent, other.recent]))
 
 
 def _norm(x: torch.Tensor) -> torch.Tensor:
@@ -90,9 +69,6 @@ class TransformerNetwork(Network):
         self.vocabulary, self.width, self.context = vocabulary, width, config.row_tokens
         self.embedding = nn.Embedding(vocabulary, width)
         nn.init.normal_(self.embedding.weight, std=0.5)
-        self.grams = nn.ModuleList(nn.Embedding(config.gram_rows, width) for _ in range(2, config.grams + 1))
-        for table in self.grams:
-            nn.init.normal_(table.weight, std=0.05)
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.layers))
         self.head = nn.Linear(width, vocabulary)
         nn.init.normal_(self.head.weight, std=0.02)
@@ -109,27 +85,9 @@ class TransformerNetwork(Network):
 
     def forward(self, tokens: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         """See `Network`. In training mode there is no state: rows stand alone."""
-        rows, count = tokens.shape
-        before = state.recent if state is not None else tokens.new_full((rows, len(self.grams)), END_ID)
-        read = torch.cat([before, tokens], dim=1)
-        x = self._embed(read, count)
-        if state is None:
-            x, memory = self._begin(x)
-        else:
-            x, memory = self._go_on(x, state.memory)
-        recent = read[:, read.shape[1] - len(self.grams) :]
-        return _norm(x), None if memory is None else TransformerState(memory, recent)
-
-    def _embed(self, read: torch.Tensor, count: int) -> torch.Tensor:
-        """Vectors of the last `count` of the tokens `read`: their own, and of the n-grams that they end."""
-        x = self.embedding(read[:, -count:])
-        hashes = read[:, -count:] + 1
-        for back, table in enumerate(self.grams, start=1):
-            older = read[:, read.shape[1] - count - back : read.shape[1] - back]
-            hashes = hashes * _MULTIPLIER + older + 1
-            mixed = (hashes ^ (hashes >> 17)) * _MIXER
-            x = x + table(((mixed >> 9) & 0x7FFFFFFF) % table.num_embeddings)
-        return _norm(x)
+        x = _norm(self.embedding(tokens))
+        x, state = self._begin(x) if state is None else self._go_on(x, state)
+        return _norm(x), state
 
     def _begin(self, x: torch.Tensor) -> tuple[torch.Tensor, KeyValueState | None]:
         count, kept = x.shape[1], []

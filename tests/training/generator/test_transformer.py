@@ -21,9 +21,8 @@ def network(**change: int) -> TransformerNetwork:
     return made
 
 
-@pytest.mark.parametrize("grams", [1, 4])
-def test_a_text_in_pieces_reads_as_the_whole(grams: int) -> None:
-    net, tokens = network(grams=grams, layers=2), torch.randint(SIZE, (3, 20))
+def test_a_text_in_pieces_reads_as_the_whole() -> None:
+    net, tokens = network(layers=2), torch.randint(SIZE, (3, 20))
     whole, _ = net(tokens)
     state, parts = None, []
     for piece in (tokens[:, :1], tokens[:, 1:8], tokens[:, 8:]):
@@ -33,7 +32,7 @@ def test_a_text_in_pieces_reads_as_the_whole(grams: int) -> None:
 
 
 def test_rows_leave_and_join_with_their_own_pasts() -> None:
-    net = network(grams=3)
+    net = network(layers=2)
     texts = [torch.randint(SIZE, (1, length)) for length in (4, 9, 6)]
     _, first = net(torch.cat([texts[0], texts[0]]))
     _, second = net(texts[1])
@@ -47,7 +46,7 @@ def test_rows_leave_and_join_with_their_own_pasts() -> None:
 
 
 def test_no_position_sees_what_follows_it() -> None:
-    net, tokens = network(grams=4, layers=2), torch.randint(SIZE, (1, 16))
+    net, tokens = network(layers=2), torch.randint(SIZE, (1, 16))
     changed = tokens.clone()
     changed[0, 10:] = (changed[0, 10:] + 1) % SIZE
     before, after = net(tokens)[0], net(changed)[0]
@@ -72,7 +71,7 @@ def test_networks_of_earlier_bundles_are_built_as_they_were() -> None:
 
 
 def test_half_precision_hardly_moves_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = TransformerConfig(width=96, layers=1, heads=2, feed_forward=96, gram_rows=64, row_tokens=16)
+    config = TransformerConfig(width=96, layers=1, heads=2, feed_forward=96, row_tokens=16)
     rows = Rows(*np.random.default_rng(0).integers(SIZE, size=(3, 4, 16)))
     after = []
     for pays in (False, True):
