@@ -47,9 +47,9 @@ def reasons(
         if first == last:
             continue
         ranked = np.flatnonzero(~slate.explored)
-        place = np.searchsorted(columns, slate.items[ranked])
-        falls = blame.whole[first:last, place].T
-        content = falls / 2 < blame.content[first:last, place].T
+        column = np.searchsorted(columns, slate.items[ranked])
+        falls = blame.whole[first:last, column].T
+        content = falls / 2 < blame.content[first:last, column].T
         heaviest = first + np.argsort(-falls, axis=1, kind="stable")[:, :REASONS]
         for place, fall, of_content, order in zip(
             ranked.tolist(), falls.tolist(), content.tolist(), heaviest.tolist(), strict=True

@@ -53,7 +53,7 @@ class ContentSignal:
         among = np.zeros((len(columns), len(wanted)), dtype=np.float32)
         among[post, near[post, at]] = labels.idf[columns[post], at]
         share += (np.float32(1.0 - self.text_share) * weight * event) @ among.T
-        return self.value(view, users, columns)[events.row] - share
+        return np.subtract(self.value(view, users, columns)[events.row], share, dtype=np.float32)
 
     def _all(self, view: FeedView, users: UserBatch) -> Scores:
         events = Events(*np.nonzero(users.item >= 0))

@@ -357,11 +357,11 @@ def add_weighted(out: Rows, look: Look, weights: Mapping[str, float]) -> None:
     groups = look.groups()
     alike = None
     for kind, summed in tables.items():
-        table = summed.astype(np.float32)
+        rows: Rows = summed.astype(np.float32)
         if groups is None or kind not in groups.labels:
-            out += look.labels(kind).spread(table)
+            out += look.labels(kind).spread(rows)
         else:
-            part = groups.labels[kind].spread(table)
+            part = groups.labels[kind].spread(rows)
             alike = part if alike is None else alike + part
     if groups is not None and alike is not None:
         out += np.take(alike, groups.of_post, axis=1)

@@ -128,7 +128,7 @@ class SasrecNet(nn.Module):
         x = vectors * self.shape.width**0.5 + self.place.weight[steps]
         length, old = vectors.shape[1], before[0].shape[3]
         earlier = (torch.arange(old) < sizes[:, None])[:, None, None, :].expand(-1, 1, length, old)
-        own = torch.ones(length, length, dtype=torch.bool).tril().expand(len(x), 1, length, length)
+        own = torch.ones(length, length, dtype=torch.bool).tril().expand(x.shape[0], 1, length, length)
         seen = torch.cat([earlier, own], dim=3)
         for block, known in zip(self.blocks, before, strict=True):
             assert isinstance(block, Block)
