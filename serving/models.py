@@ -52,8 +52,8 @@ class Batch(Protocol):
         """Begin texts that all continue `prompt`."""
         ...
 
-    def drop(self, row: Row) -> None:
-        """`row` gets no more tokens."""
+    def drop(self, row: Any) -> None:
+        """`row`, one of this batch's, gets no more tokens."""
         ...
 
     def step(self) -> "Sequence[tuple[Row, Piece | Exception]]":

@@ -28,6 +28,16 @@ class Decoder:
     Tokens that would break a character get no probability: a network trained for seconds spells rare ones wrong.
     """
 
+    _model: LanguageModel
+    _rows: int
+    _tokens: np.ndarray
+    """int64 [filled rows, as many of the newest as an n-gram or a second reading needs]"""
+    _characters: np.ndarray
+    _covered: np.ndarray
+    """int64 [filled rows]: tokens in the network's state"""
+    _state: State
+    _hidden: torch.Tensor | None
+
     def __init__(self, model: LanguageModel, prompts: Sequence[Sequence[int]]) -> None:
         """Read `prompts`, at least one, each cut on the left to `prompt_limit`; equal ones are read once."""
         limit = prompt_limit(model)
@@ -46,8 +56,8 @@ class Decoder:
         self._tokens = np.full((rows, max(_order(model) - 1, again)), END_ID, np.int64)
         self._characters = np.full(rows, WHOLE)
         self._covered = np.zeros(rows, np.int64)
-        self._state: State = None
-        self._hidden: torch.Tensor | None = None
+        self._state = None
+        self._hidden = None
         return self
 
     @property
@@ -112,7 +122,7 @@ class Decoder:
         """
         tokens = self._with_filling(tokens)
         count, order = tokens.shape[1], _order(self._model)
-        earlier = np.concatenate([self._tokens, tokens], axis=1)[:, -count - order + 1 : -1]
+        earlier = np.concatenate([self._tokens, tokens], axis=1)[:, 1 - count - order : -1]
         before = self._hidden
         hidden = self._advance(tokens)
         if before is not None and hidden is not None:

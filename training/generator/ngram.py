@@ -202,17 +202,22 @@ class NgramModel:
         `recent`, int [rows, order - 1], holds the newest tokens, oldest first, filled with the end token on the left.
         """
         rows = len(recent)
-        p = np.tile(self._base, (rows, 1))
         masses = np.ones((rows, self.order - 1), np.float32)
         context = np.zeros(rows, np.uint64)
+        found = []
         for n, order in enumerate(self.orders[1:], start=1):
             context = context | (recent[:, -n].astype(np.uint64) << np.uint64(self.bits * (n - 1)))
             place, known = order.find(context)
             row = np.flatnonzero(known)
             masses[row, n - 1] = order.backoffs[place[row]]
-            p[row] *= masses[row, n - 1, None]
-            which, index = order.members(place[row])
-            p[row[which], order.tokens[index]] += order.gains[index]
+            found.append((order, row, place[row]))
+        # What an order adds is scaled by the masses of the longer ones, so the whole vocabulary is scaled only once.
+        left = np.ones((rows, self.order))
+        left[:, :-1] = np.cumprod(masses[:, ::-1].astype(np.float64), axis=1)[:, ::-1]
+        p = left[:, :1] * self._base
+        for n, (order, row, place) in enumerate(found, start=1):
+            which, index = order.members(place)
+            p[row[which], order.tokens[index]] += order.gains[index] * left[row[which], n]
         return p, masses
 
     def arrays(self) -> dict[str, np.ndarray]:

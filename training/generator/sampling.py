@@ -8,6 +8,10 @@ import numpy as np
 _COLDEST = 1e-3
 """Below this temperature sampling is greedy: the division would overflow."""
 _SEEDS = 1 << 31
+_RANKED = 128
+"""Likeliest tokens among which the nucleus is looked for first."""
+_BLOCK = 64
+"""Tokens whose weights are added before any is looked at alone."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +140,8 @@ def _beyond_top_p(weights: np.ndarray, top_p: np.ndarray) -> np.ndarray:
     if not rows.size:
         return np.zeros((len(weights), 1), bool)
     some = weights if len(rows) == len(weights) else weights[rows]
-    ranked = np.sort(some, axis=1)[:, ::-1]
-    cumulated = np.cumsum(ranked, axis=1)
-    kept = (cumulated - ranked < top_p[rows, None] * cumulated[:, -1:]).sum(axis=1)
-    least = ranked[np.arange(len(rows)), kept - 1][:, None]
-    dropped = some < least
+    kept, least = _nucleus(some, top_p[rows] * some.sum(axis=1), _RANKED)
+    dropped = some < least[:, None]
     for row in np.flatnonzero(some.shape[1] - dropped.sum(axis=1) > kept):
         equal = np.flatnonzero(some[row] == least[row])
         dropped[row, equal[int(kept[row]) - int((some[row] > least[row]).sum()) :]] = True
@@ -151,7 +152,40 @@ def _beyond_top_p(weights: np.ndarray, top_p: np.ndarray) -> np.ndarray:
     return spread
 
 
+def _nucleus(weights: np.ndarray, mass: np.ndarray, ranked: int) -> tuple[np.ndarray, np.ndarray]:
+    """How many of the likeliest have at least `mass` [rows] together, and the weight of the last of them.
+
+    The `ranked` likeliest are looked at, then as many as it takes: sorting them all costs more than the model.
+    """
+    ranked = min(ranked, weights.shape[1])
+    beyond = weights.shape[1] - ranked
+    best = np.sort(np.partition(weights, beyond, axis=1)[:, beyond:] if beyond else weights, axis=1)[:, ::-1]
+    cumulated = np.cumsum(best, axis=1)
+    kept = (cumulated - best < mass[:, None]).sum(axis=1)
+    least = best[np.arange(len(best)), kept - 1]
+    if beyond and (short := np.flatnonzero(cumulated[:, -1] < mass)).size:
+        kept[short], least[short] = _nucleus(weights[short], mass[short], 8 * ranked)
+    return kept, least
+
+
 def _inverse(weights: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """The token at which the cumulated weights pass the share `uniform`: first its block, then its place in it."""
+    rows, size = weights.shape
+    blocks = -(-size // _BLOCK)
+    padded = np.zeros((rows, blocks * _BLOCK))
+    padded[:, :size] = weights
+    cut = padded.reshape(rows, blocks, _BLOCK)
+    sums = cut.sum(axis=2)
+    block, rest = _passed(sums, uniform * sums.sum(axis=1))
+    place, _ = _passed(cut[np.arange(rows), block], rest)
+    return block * _BLOCK + place
+
+
+def _passed(weights: np.ndarray, aim: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the cumulated weights pass `aim`, and how much of it is left for that place."""
     cumulated = np.cumsum(weights, axis=1)
-    passed = (cumulated <= (uniform * cumulated[:, -1])[:, None]).sum(axis=1)
-    return np.minimum(passed, weights.shape[1] - 1)
+    # Rounding must not lead beyond the last place that has a weight.
+    aim = np.minimum(aim, np.nextafter(cumulated[:, -1], 0.0))
+    at = (cumulated <= aim[:, None]).sum(axis=1)
+    every = np.arange(len(weights))
+    return at, aim - (cumulated[every, at] - weights[every, at])
