@@ -113,7 +113,7 @@ class Generation:
 
     def cancel(self) -> None:
         """Make no more of it. To be called from the event loop."""
-        if not self.cancelled:
+        if not (self.cancelled or self.finished):
             self.cancelled = True
             self._cancel(self)
 

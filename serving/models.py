@@ -43,11 +43,6 @@ class Row(Protocol):
 class Batch(Protocol):
     """Texts of one model side by side, made by one thread."""
 
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to do."""
-        ...
-
     def add(self, prompt: Sequence[int], samplings: Sequence[Sampling]) -> Sequence[Row]:
         """Begin texts that all continue `prompt`."""
         ...

@@ -11,8 +11,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from serving.generation import Choice, Delivery, Generation, deliver
 from serving.metrics import Metrics
 from serving.models import Batch, GeneratorEngine, Row
@@ -52,7 +50,6 @@ class Scheduler:
         self._left: Counter[Generation] = Counter()
         self._texts: Counter[str] = Counter()
         self._deliveries: list[Delivery] = []
-        self._log = structlog.get_logger()
         self._thread = threading.Thread(target=self._run, name="generation", daemon=True)
         self.step_seconds = 0.0
         """Of one step, smoothed."""
@@ -145,15 +142,18 @@ class Scheduler:
             self._texts[job.generation.client] += 1
 
     def _step_all(self) -> None:
+        used = {id(seat.batch) for seat in self._seats.values()}
+        # A batch that nobody has a seat in holds a model that may have been swapped out.
+        self._batches = {engine: batch for engine, batch in self._batches.items() if id(batch) in used}
         if not self._batches:
             return
         began = time.monotonic()
-        for engine, batch in list(self._batches.items()):
-            self._step(engine, batch)
+        for batch in self._batches.values():
+            self._step(batch)
         seconds = time.monotonic() - began
         self.step_seconds += _SMOOTHING * (seconds - self.step_seconds) if self.step_seconds else seconds
 
-    def _step(self, engine: GeneratorEngine, batch: Batch) -> None:
+    def _step(self, batch: Batch) -> None:
         made = 0
         try:
             outcomes = batch.step()
@@ -180,8 +180,6 @@ class Scheduler:
             if seat.choice.ended:
                 self._close(seat, outcome.finish is None)
         self._metrics.tokens.labels("completion").inc(made)
-        if batch.empty:
-            self._batches.pop(engine, None)
 
     def _close(self, seat: _Seat, goes_on: bool) -> None:
         if goes_on:

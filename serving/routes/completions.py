@@ -22,7 +22,7 @@ def _chunk(piece: Piece) -> list[dict[str, Any]]:
     return [_choice(piece.index, piece.text, piece.finish)]
 
 
-_SHAPE = Shape("cmpl", "text_completion", "text_completion", _chunk, _choice, logprobs.of_text)
+_SHAPE = Shape("cmpl", "text_completion", "text_completion", _chunk, _choice, logprobs=logprobs.of_text)
 
 
 @router.post(

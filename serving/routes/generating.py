@@ -1,7 +1,7 @@
 """What completions and chat completions share: from a request to a running generation, to one document or a stream.
 
-Event order of a stream: chunks of every choice in turn, each choice's last with `finish_reason`, one with `usage` when
-asked for, `[DONE]`. An error in the middle of a stream is a chunk with an `error` member.
+Event order of a stream: chunks of the choices as they are made, each choice's last with `finish_reason`, one with
+`usage` when asked for, `[DONE]`. An error in the middle of a stream is a chunk with an `error` member.
 """
 
 import asyncio

@@ -150,10 +150,6 @@ class FakeBatch:
         self.model = model
         self.rows: list[FakeRow] = []
 
-    @property
-    def empty(self) -> bool:
-        return not self.rows
-
     def add(self, prompt: Sequence[int], samplings: Sequence[Sampling]) -> list[FakeRow]:
         rows = [FakeRow(self.model, self.model.prompt(prompt), sampling) for sampling in samplings]
         self.rows += rows
