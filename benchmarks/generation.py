@@ -63,7 +63,7 @@ def prepare(text: str, ours: Path, peer: Path, architecture: str) -> None:
     assert network is not None
     model = LanguageModel(tokenizer, ngram, network, Gate(network.width, ngram.order - 1))
     now = datetime.now(UTC)
-    bundle = export(ours / "bundle", architecture, model, sizes, [Canary("a", "b")], now, {})
+    bundle = export(ours / "bundle", architecture, model, sizes, [Canary("{}", "0", "en", 1)], now, {})
     publish(ours, bundle)
     tokenizer.save(peer)
     llama = {

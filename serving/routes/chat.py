@@ -29,7 +29,9 @@ def _chunk(piece: Piece) -> list[dict[str, Any]]:
     return [_delta(piece.index, {"role": "assistant", "content": piece.text})]
 
 
-_SHAPE = Shape("chatcmpl", "chat.completion", "chat.completion.chunk", _chunk, _choice, logprobs=logprobs.of_chat)
+_SHAPE = Shape(
+    "chatcmpl", "chat.completion", "chat.completion.chunk", _chunk, _choice, logprobs=logprobs.of_chat
+)
 
 
 @router.post(
