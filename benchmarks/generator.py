@@ -19,9 +19,9 @@ from options import budgets, names
 from texts import LEVELS, Texts, encode, level_of, read
 
 HERE = Path(__file__).resolve().parent
-TIMED = ("ours", "lstm_ngram", "lstm", "nanogpt")
+TIMED = ("ours", "ours_lstm", "lstm", "nanogpt")
 """Models that learn as long as they may; the others take what they take, once."""
-MODELS = ("ours", "lstm_ngram", "lstm", "ngram", "nanogpt", "xz")
+MODELS = ("ours", "ours_lstm", "lstm", "ngram", "nanogpt", "xz")
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ def fit_peer(text: Encoded, clock: Clock) -> Fitted:
 
 MODELS: dict[str, Callable[[Encoded, Clock], Fitted]] = {
     "ours": lambda text, clock: fit_own("transformer", TransformerConfig(), text, clock, True),
-    "lstm_ngram": lambda text, clock: fit_own("lstm", LstmConfig(), text, clock, True),
+    "ours_lstm": lambda text, clock: fit_own("lstm", LstmConfig(), text, clock, True),
     "lstm": lambda text, clock: fit_own("lstm", LstmConfig(), text, clock, False),
     "ngram": fit_ngram,
     "nanogpt": fit_peer,

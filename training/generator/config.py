@@ -23,7 +23,8 @@ class CorpusConfig(_Group):
         0.05,
         gt=0.0,
         lt=0.5,
-        description="Share of training documents, the newest, on which a network learns when to trust the n-gram model",
+        description="Share of training documents, the newest, on which a gate learns when to trust a network that was "
+        "fitted alone (`fit.on_ngrams` off)",
     )
     max_document_bytes: int = Field(
         20_000, ge=100, description="Longer documents are cut here, at a character, for training"

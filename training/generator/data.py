@@ -66,7 +66,7 @@ class Documents:
 
 @dataclass(frozen=True)
 class Corpus:
-    """The split. `calibration` is the newest part of training: networks are not fitted on it, the n-gram model is."""
+    """The split. `calibration` is the newest part of training: networks that learn alone are not fitted on it."""
 
     fitting: Documents
     calibration: Documents

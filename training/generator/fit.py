@@ -94,7 +94,7 @@ class _Looks:
         self._documents, self._n_bytes, self._batch_tokens = documents, n_bytes, batch_tokens
         self._prior = prior
         self.best, self.best_step, self.waited, self.taken = math.inf, 0, 0, 0
-        self._weights: dict[str, torch.Tensor] = {}
+        self._weights: list[torch.Tensor] = []
 
     def look(self, network: Network, step: int) -> float:
         if self._prior is None:

@@ -83,21 +83,21 @@ class LanguageModel:
         Every token is scored exactly once. A network with a limited context sees at least half of it before each token
         of a long document.
         """
-        if self.network is not None and isinstance(self.gate, PriorWeight):
-            mixed = score_product(self.network, self.gate, self.ngram, documents, batch_tokens)
-            return TokenScores(mixed, None)
+        network, gate = self.network, self.gate
+        if network is not None and isinstance(gate, PriorWeight):
+            return TokenScores(score_product(network, gate, self.ngram, documents, batch_tokens), None)
         p, masses = self.ngram.score(_joined(documents))
         ends = np.cumsum([len(ids) + 1 for ids in documents])[:-1]
         log_ngram = np.split(np.log(p), ends)
-        if self.network is None or self.gate is None:
+        if network is None or not isinstance(gate, Gate):
             return TokenScores(log_ngram, None)
-        reading = read(self.network, documents, batch_tokens, np.split(masses, ends), self.gate)
+        reading = read(network, documents, batch_tokens, np.split(masses, ends), gate)
         mixed = [
             np.logaddexp(
-                _log_sigmoid(-gate) + log_network,
-                _log_sigmoid(gate) + counted,
+                _log_sigmoid(-share) + log_network,
+                _log_sigmoid(share) + counted,
             )
-            for gate, log_network, counted in zip(reading.gates, reading.log_network, log_ngram, strict=True)
+            for share, log_network, counted in zip(reading.gates, reading.log_network, log_ngram, strict=True)
         ]
         return TokenScores(mixed, reading.log_network)
 

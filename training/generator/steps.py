@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from training.generator.config import FitConfig, LstmConfig, TransformerConfig
+from training.generator.muon import Muon
 from training.generator.networks import Network
 from training.generator.product import Prior
 
@@ -119,7 +120,8 @@ class Steps:
         counted = None
         if self._prior is not None:
             counted = self._prior.learning.distribution(rows.places.ravel())
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._half):
+        # Each weight is used once; a cache of cast weights would be shared by all threads.
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._half, cache_enabled=False):
             hidden, _ = self._network(torch.from_numpy(rows.inputs))
             hidden = hidden.flatten(0, 1)
             scores = self._network.logits(hidden)
@@ -151,5 +153,5 @@ def _optimisers(
     ]
     if matrices and isinstance(config, TransformerConfig):
         dealt = [matrices[first::threads] for first in range(min(threads, len(matrices)))]
-        optimisers += [torch.optim.Muon(part, lr=config.muon_rate, weight_decay=0.0) for part in dealt]
+        optimisers += [Muon(part, config.muon_rate) for part in dealt]
     return optimisers

@@ -19,7 +19,7 @@ from training.generator.decoder import Decoder
 from training.generator.evaluate import bits_per_byte, choose, document_bits, window_metrics
 from training.generator.export import build_network, export, read_model, read_questions
 from training.generator.fit import FitReport, fit_network
-from training.generator.mixture import LanguageModel, fit_gate
+from training.generator.mixture import Gate, LanguageModel, fit_gate
 from training.generator.near_copies import near_copies
 from training.generator.networks import Network
 from training.generator.ngram import NgramModel
@@ -106,16 +106,12 @@ class Trainer:
         fitting = plant(corpus.fitting, canaries, config.seed)
         n_bytes = int(fitting.n_bytes.sum())
         self._tokenizer = Tokenizer.fit(fitting.texts, n_bytes, config.tokenizer)
-        self._authors = fitting.authors
+        self._fitting_authors, self._authors = fitting.authors, fitting.authors + corpus.calibration.authors
         self._crossed: CrossFitted | None = None
         self._fitting, self._calibration = self._encode(fitting), self._encode(corpus.calibration)
         part = corpus.validation.take(_spread(len(corpus.validation), config.fit.evaluation_documents))
         self._looks, self._looks_bytes = self._encode(part), int(part.n_bytes.sum())
-        # The gate has to see counts that do not know the calibration documents; what is served knows them.
-        self._blind = self._count(self._fitting, fitting.authors)
-        self._ngram = self._count(
-            self._fitting + self._calibration, fitting.authors + corpus.calibration.authors
-        )
+        self._ngram = self._count(self._fitting + self._calibration, self._authors)
         self._seconds = time.monotonic() - began
         tokens = sum(len(ids) for ids in self._fitting)
         progress(
@@ -135,12 +131,17 @@ class Trainer:
         if self._crossed is None:
             began = time.monotonic()
             self._crossed = CrossFitted(
-                self._fitting, self._authors, size, ngram.order, ngram.min_authors, ngram.folds
+                self._fitting + self._calibration,
+                self._authors,
+                size,
+                ngram.order,
+                ngram.min_authors,
+                ngram.folds,
             )
             self._progress(
                 f"n-grams counted for {ngram.folds} parts of the text in {time.monotonic() - began:.1f} s"
             )
-        return Prior(self._crossed, self._blind, PriorWeight(network.width, ngram.order - 1))
+        return Prior(self._crossed, self._ngram, PriorWeight(network.width, ngram.order - 1))
 
     def fit_all(self) -> dict[str, Fitted]:
         """Every model, cheapest first."""
@@ -160,7 +161,7 @@ class Trainer:
         prior = self._prior(network) if fit.on_ngrams else None
         report = fit_network(
             network,
-            self._fitting,
+            self._fitting if prior is None else self._fitting + self._calibration,
             self._looks,
             self._looks_bytes,
             config,
@@ -172,11 +173,13 @@ class Trainer:
             prior=prior,
             threads=fit.threads or len(os.sched_getaffinity(0)),
         )
-        gate = (
-            prior.weight
-            if prior is not None
-            else fit_gate(network, self._blind, self._calibration, batch_tokens, seed)
-        )
+        gate: Gate | PriorWeight
+        if prior is not None:
+            gate = prior.weight
+        else:
+            # The gate has to see counts that do not know the calibration documents; what is served knows them.
+            blind = self._count(self._fitting, self._fitting_authors)
+            gate = fit_gate(network, blind, self._calibration, batch_tokens, seed)
         model = LanguageModel(self._tokenizer, self._ngram, network, gate)
         params = config.model_dump() | fit.model_dump() | {"ended_by": report.ended_by}
         return Fitted(model, params, config.model_dump(), time.monotonic() - began, report)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.generator.world import counted, texts, tiny
+from tests.training.generator.world import counted, outspoken, texts, tiny
 from training.generator.decoder import Decoder
 from training.generator.export import build_network
 from training.generator.mixture import Gate, LanguageModel, fit_gate
@@ -19,6 +19,7 @@ def mixed(name: str) -> LanguageModel:
     torch.manual_seed(3)
     network = build_network(name, base.tokenizer.size, config)
     assert network is not None
+    outspoken(network)
     return LanguageModel(base.tokenizer, base.ngram, network, Gate(network.width, base.ngram.order - 1))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.generator.world import counted, texts, tiny
+from tests.training.generator.world import counted, outspoken, texts, tiny
 from training.generator.cross_fit import CrossFitted
 from training.generator.decoder import Decoder
 from training.generator.export import build_network
@@ -30,7 +30,7 @@ def fresh(name: str, size: int) -> Network:
 def on_top(name: str) -> LanguageModel:
     """Fresh weights; a weight of the n-gram model that is not the same everywhere."""
     base = counted(SAID)
-    network = fresh(name, base.tokenizer.size)
+    network = outspoken(fresh(name, base.tokenizer.size))
     weight = PriorWeight(network.width, base.ngram.order - 1)
     torch.nn.init.normal_(weight.from_hidden.weight, std=0.1)
     torch.nn.init.normal_(weight.from_masses.weight, std=0.1)
@@ -41,7 +41,7 @@ def on_top(name: str) -> LanguageModel:
 def test_texts_are_scored_with_the_probabilities_they_are_drawn_with(name: str) -> None:
     model = on_top(name)
     for text in ("", *SAID[:3]):
-        ids = model.tokenizer.encode_all([text])[0][:50]
+        ids = model.tokenizer.encode_all([text])[0][:20]
         decoder, stepwise = Decoder(model, [[]]), []
         for token in [*ids.tolist(), END_ID]:
             p = model.next_token(decoder._hidden, decoder._recent()[:1])

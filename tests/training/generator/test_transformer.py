@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.generator.world import tiny
+from tests.training.generator.world import outspoken, tiny
 from training.generator.config import FitConfig, TransformerConfig
 from training.generator.export import build_network
 from training.generator.llama import LlamaNetwork
+from training.generator.muon import orthogonal
 from training.generator.steps import Rows, Steps
 from training.generator.transformer import TransformerNetwork
 
@@ -16,8 +17,7 @@ def network(**change: int) -> TransformerNetwork:
     """Fresh weights, except that what begins at zero does not."""
     torch.manual_seed(2)
     made = TransformerNetwork(SIZE, TransformerConfig(**(tiny().transformer.model_dump() | change))).eval()
-    for matrix in made.matrices():
-        torch.nn.init.normal_(matrix, std=0.2)
+    outspoken(made)
     return made
 
 
@@ -84,3 +84,15 @@ def test_half_precision_hardly_moves_a_step(monkeypatch: pytest.MonkeyPatch) -> 
     assert after[0] != after[1]
     assert after[0] == pytest.approx(after[1], rel=0.02)
     assert after[0] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("shape", [(12, 5), (5, 12), (8, 8)])
+def test_a_matrix_is_brought_near_an_orthogonal_one_of_the_same_directions(shape: tuple[int, int]) -> None:
+    torch.manual_seed(1)
+    matrix = torch.randn(shape)
+    values = torch.linalg.svdvals(orthogonal(100 * matrix))
+    assert ((values > 0.6) & (values < 1.3)).all()
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    kept = left.T @ orthogonal(matrix) @ right.T
+    assert (kept.diag() > 0.6).all()
+    assert torch.allclose(kept, torch.diag(kept.diag()), atol=1e-3)
