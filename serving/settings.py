@@ -70,6 +70,11 @@ class Settings(BaseSettings):
         None,
         description="What each action is worth, as YAML; empty: the project's own. Read again when it changes.",
     )
+    abuse_labels: Path | None = Field(
+        None,
+        description="Texts labelled as abusive (1) or not (0): CSV with the columns `text` and `label`; empty: what "
+        "users reported alone. Read when a generator is trained.",
+    )
     log_format: Literal["console", "json"] = Field(
         "console", description="Structured logs for people or machines."
     )
@@ -85,12 +90,12 @@ class Settings(BaseSettings):
     world_seed: int = Field(7, description="Seed of the embedded world.")
     feedback_volume: int = Field(200, ge=1, description="New feedback rows that start a generator training.")
 
-    @field_validator("action_weights", mode="before")
+    @field_validator("action_weights", "abuse_labels", mode="before")
     @classmethod
     def _given(cls, value: object) -> object:
         return value or None
 
-    @field_validator("home", "action_weights")
+    @field_validator("home", "action_weights", "abuse_labels")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value and value.expanduser().absolute()

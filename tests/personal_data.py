@@ -1,4 +1,4 @@
-"""Texts with and without personal data that both layers of masking must agree on: the feature models and the library."""
+"""Texts with and without personal data that both layers of masking agree on: feature models and library."""
 
 EMAILS = [
     ("write to ann.lee+x@mail.example.co.uk, please", "write to <email>, please"),

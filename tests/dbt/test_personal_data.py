@@ -25,6 +25,8 @@ def cleaned(world: World, *texts: str) -> list[str | None]:
 
 # The border lets no NUL character in.
 LANDED = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+
+
 @pytest.mark.parametrize(
     "kind", [EMAILS, PHONES, NUMBERS, MENTIONS], ids=["emails", "phones", "numbers", "mentions"]
 )

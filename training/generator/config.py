@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from training.abuse.config import AbuseConfig
+
 
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -191,4 +193,5 @@ class GeneratorConfig(_Group):
     transformer: TransformerConfig = Field(default_factory=TransformerConfig, description="Transformer")
     fit: FitConfig = Field(default_factory=FitConfig, description="Training loop")
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig, description="Scoring and choice")
+    abuse: AbuseConfig = Field(default_factory=AbuseConfig, description="Abuse classifier")
     safety: SafetyConfig = Field(default_factory=SafetyConfig, description="Leak and behaviour tests")

@@ -4,6 +4,7 @@
 - `config.json`: sizes by which the parts are put together again
 - `tokenizer.json`: see `tokenizer.py`
 - `safety.json`: planted canaries and the prompts of the sampled texts
+- `abuse.json`, `abuse.safetensors`: the classifiers that filter and judge its texts, where there are labels
 - `golden.json`: greedy completions, asked before the bundle goes into service
 """
 
@@ -18,6 +19,8 @@ import torch
 from safetensors.numpy import load_file, save
 from torch import nn
 
+from training.abuse.files import read_models, write_models
+from training.abuse.fit import AbuseModels
 from training.bundle import Bundle, BundleError, write_bundle
 from training.generator.canaries import Canary
 from training.generator.config import LstmConfig, TransformerConfig
@@ -69,12 +72,16 @@ def export(
     canaries: list[Canary],
     trained_until: datetime,
     lineage: dict[str, Any],
+    abuse: AbuseModels | None = None,
 ) -> Bundle:
-    """Write the bundle of `model` at `target`. Raises BundleError when there is something already, OSError."""
+    """Write the bundle of `model` at `target`, with the classifiers that guard and judge what it says.
+
+    Raises BundleError when there is something already, OSError."""
 
     def write_files(folder: Path) -> None:
         model.tokenizer.save(folder)
         (folder / WEIGHTS).write_bytes(save(_arrays(model)))
+        write_models(folder, abuse or AbuseModels())
         sizes = {"network": network_config, "ngram_order": model.ngram.order}
         questions = {"canaries": [canary.to_dict() for canary in canaries], "prompts": list(SAMPLING_PROMPTS)}
         for name, value in ((CONFIG, sizes), (SAFETY, questions), (GOLDEN, golden_requests(model))):
@@ -162,6 +169,14 @@ def read_questions(bundle: Bundle) -> SafetyQuestions:
     if not questions.canaries or not questions.prompts:
         raise BundleError(f"{bundle.path}: {SAFETY} holds no canaries or no prompts")
     return questions
+
+
+def read_abuse(bundle: Bundle) -> AbuseModels:
+    """Guard and judge of a bundle; neither where it has none. Raises BundleError when they are malformed."""
+    try:
+        return read_models(bundle.path) or AbuseModels()
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{bundle.path}: the abuse classifiers cannot be read ({error})") from error
 
 
 def golden_requests(model: LanguageModel) -> list[dict[str, Any]]:

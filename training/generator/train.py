@@ -17,8 +17,9 @@ from training.generator.cross_fit import CrossFitted
 from training.generator.data import Corpus, Documents, split_corpus
 from training.generator.decoder import Decoder
 from training.generator.evaluate import bits_per_byte, choose, document_bits, window_metrics
-from training.generator.export import build_network, export, read_model, read_questions
+from training.generator.export import build_network, export, read_abuse, read_model, read_questions
 from training.generator.fit import FitReport, fit_network
+from training.generator.guard import guarded, learn_abuse
 from training.generator.mixture import Gate, LanguageModel, fit_gate
 from training.generator.near_copies import near_copies
 from training.generator.networks import Network
@@ -61,14 +62,18 @@ def train(
     out_dir: Path,
     progress: Progress,
     lineage: dict[str, Any] | None = None,
+    reports: pa.Table | None = None,
 ) -> TrainingOutcome:
     """Fit, choose and measure every model; bundles are written to `out_dir`/<model>.
 
-    `documents` has a row a document with the columns `data.COLUMNS`. Raises NotEnoughDataError saying what is missing,
+    `documents` has a row a document with the columns `data.COLUMNS`, `reports` what users reported and hid of them (see
+    `abuse.labels.reported`). Raises NotEnoughDataError saying what is missing,
     UserError for a table that lacks a column, ValueError for a configuration that does not hold together, BundleError
     when `out_dir` already holds a bundle.
     """
     corpus = split_corpus(documents, config.corpus)
+    abuse = learn_abuse(documents, reports, corpus, config.abuse, progress)
+    corpus = guarded(corpus, abuse.guard, config.corpus.leave_out_abuse, progress)
     canaries = draw_canaries(config.safety, config.seed)
     with torch_threads(1):
         fitted = Trainer(corpus, canaries, config, progress).fit_all()
@@ -84,9 +89,12 @@ def train(
                 canaries,
                 corpus.trained_until,
                 lineage or {},
+                abuse,
             )
+            entry.metrics |= abuse.metrics
             _measure(bundle, entry, corpus, config, progress)
             candidates[name] = bundle
+    corpus.notes.extend(abuse.notes)
     return _outcome(candidates, fitted, corpus, config, best)
 
 
@@ -209,7 +217,7 @@ def _measure(
     model, safety = read_model(bundle), config.safety
     scores = score_rows(model, corpus.test, config.evaluation.batch_tokens)
     entry.metrics |= window_metrics(scores, config.evaluation, config.seed)
-    report, texts = report_on(model, read_questions(bundle), safety, progress)
+    report, texts = report_on(model, read_questions(bundle), safety, progress, read_abuse(bundle).judge)
     entry.metrics |= {f"safety/{name}": value for name, value in report.items()}
     visible = [text for text in texts if text.strip()]
     known = corpus.fitting.texts + corpus.calibration.texts

@@ -1,7 +1,7 @@
 """Finding personal data in a text, and putting masks in its place.
 
-The masks are those of the feature models (`<email>`, `<phone>`, `<id>`, `<card>`, `@user`), which have masked by form alone
-before; what is found here has a valid check digit, number plan or context besides, and more kinds.
+The masks are those of the feature models (`<email>`, `<phone>`, `<id>`, `<card>`, `@user`), which have masked by form
+alone before; what is found here has a valid check digit, number plan or context besides, and more kinds.
 """
 
 from collections.abc import Container, Iterable
@@ -36,7 +36,7 @@ class Span:
 
 
 def find(text: str) -> list[Span]:
-    """All personal data of `text` in order; spans that touch the same characters are one, of the kind that was found first."""
+    """All personal data of `text` in order; spans that share characters are one, of the kind named first."""
     read = plain(text)
     hinted = {hint: hint.search(read) is not None for hint in _HINTS}
     return merged(

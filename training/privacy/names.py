@@ -36,7 +36,10 @@ _STREET = (
     r"|Highway|Hwy|Parkway|Pkwy|Circle|Cir|Close|Crescent|Gardens|Trail|Alley)"
 )
 _FLAT = r"(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|#)\.?,? ?#?[\dA-Za-z]{1,5})?"
-_TOWN = r"(?:, \p{Lu}[\p{Latin}'’\-]{1,15}(?: \p{Lu}[\p{Latin}'’\-]{1,15}){0,2})?(?:,? [A-Z]{2})?(?:,? \d{5}(?:-\d{4})?\b)?"
+_TOWN = (
+    r"(?:, \p{Lu}[\p{Latin}'’\-]{1,15}(?: \p{Lu}[\p{Latin}'’\-]{1,15}){0,2})?(?:,? [A-Z]{2})?"
+    r"(?:,? \d{5}(?:-\d{4})?\b)?"
+)
 
 _HAN = r"[\p{Han}--[在住到是址去从往给的了我你他她它们位]]"
 """A character of a place's name; those that lead up to one are none."""
@@ -54,9 +57,15 @@ NAMES: tuple[Recogniser, ...] = (
         rf"(?<![\p{{L}}\p{{N}}._%+\-@])@[\p{{L}}\p{{N}}_.\-]{{1,64}}@{_LABEL}(?:\.{_LABEL}){{0,4}}\.[A-Za-z]{{2,24}}",
         "@",
     ),
-    recogniser("email", rf"{_NOT_LOCAL}{_LOCAL}{_AT}{_LABEL}(?:{_DOT}{_LABEL}){{0,4}}{_DOT}[A-Za-z]{{2,24}}", r"(?i)[@艾]|[\[(<{] ?at"),
+    recogniser(
+        "email",
+        rf"{_NOT_LOCAL}{_LOCAL}{_AT}{_LABEL}(?:{_DOT}{_LABEL}){{0,4}}{_DOT}[A-Za-z]{{2,24}}",
+        r"(?i)[@艾]|[\[(<{] ?at",
+    ),
     recogniser("email", rf"(?i){_NOT_LOCAL}{_LOCAL}#{_PROVIDERS}\.(?:com|cn|net)", "#"),
-    recogniser("email", rf"(?i){_NOT_LOCAL}{_LOCAL} at {_LABEL}(?: dot {_LABEL}){{0,3}} dot [a-z]{{2,24}}", " dot "),
+    recogniser(
+        "email", rf"(?i){_NOT_LOCAL}{_LOCAL} at {_LABEL}(?: dot {_LABEL}){{0,3}} dot [a-z]{{2,24}}", " dot "
+    ),
     recogniser("account", r"(?<![\p{Latin}\p{N}_@])@[\p{L}\p{N}_][\p{L}\p{N}_·\-]{0,29}", "@", _someone),
     recogniser("account", r"(?<![\w/.])/?u/[A-Za-z\d_\-]{3,20}(?![\w/])", "u/"),
     recogniser(
@@ -68,7 +77,11 @@ NAMES: tuple[Recogniser, ...] = (
         r"\.(?:com|cn|net|me|tv|io)/",
         _profile,
     ),
-    recogniser("account", r"(?i)(?<=(?:\bqq|企鹅|扣扣)(?:号|群)?(?:[:是]| ){0,3})[1-9]\d{4,10}(?!\d)", "(?i)qq|企鹅|扣扣"),
+    recogniser(
+        "account",
+        r"(?i)(?<=(?:\bqq|企鹅|扣扣)(?:号|群)?(?:[:是]| ){0,3})[1-9]\d{4,10}(?!\d)",
+        "(?i)qq|企鹅|扣扣",
+    ),
     recogniser(
         "account",
         r"(?i)(?<=(?:微信|wechat|weixin|薇信|威信|\bvx|\bwx|v信)(?:号|id)?(?:[:是]| ){1,3})[a-z][\w\-]{5,19}",
@@ -76,7 +89,8 @@ NAMES: tuple[Recogniser, ...] = (
     ),
     recogniser(
         "address",
-        rf"(?<![\w.,$€£:/\-])\d{{1,5}}[A-Ha-d]?(?:-\d{{1,4}})?,? (?:(?:[NSEW]|North|South|East|West)\.? )?(?:{_WORD} ){{1,4}}?"
+        rf"(?<![\w.,$€£:/\-])\d{{1,5}}[A-Ha-d]?(?:-\d{{1,4}})?,? (?:(?:[NSEW]|North|South|East|West)\.? )?"
+        rf"(?:{_WORD} ){{1,4}}?"
         rf"{_STREET}\b\.?(?: [NS][EW]\b)?{_FLAT}{_TOWN}",
         r"\d[A-Ha-d]?,? [\p{Lu}\d]",
     ),

@@ -15,7 +15,7 @@ from stdnum.us import ssn
 
 from training.privacy.recogniser import SEP, Recogniser, S, digits, near, recogniser
 
-_MANY = rf"\d(?:[^\d]{{0,3}}\d){{6}}"
+_MANY = r"\d(?:[^\d]{0,3}\d){6}"
 """Seven digits close together: no shorter number is a phone, a card or an identity number."""
 _FREE = r"(?<!\d)(?<!\d\.)"
 _END = r"(?!\d)"
@@ -28,7 +28,9 @@ _REGIONS = ("US", "CN", "GB", "HK", "TW", "JP", "DE", "FR", "IN", "AU")
 _IDENTITY = regex.compile(r"(?i)身份证|身份號|公民身份|证件号|\bid (?:card|number|no)\b|resident id|identity")
 _SECURITY = regex.compile(r"(?i)\bssn\b|social security|社会安全|社保号")
 _CARD = regex.compile(r"(?i)\bcard|visa|mastercard|amex|unionpay|debit|卡号|银行卡|信用卡|储蓄卡|银联")
-_VERSION = regex.compile(r"(?i)(?:\b(?:v|version|ver\.?|release|build|firmware|chapter|section)|版本|§|第)[ :]?$")
+_VERSION = regex.compile(
+    r"(?i)(?:\b(?:v|version|ver\.?|release|build|firmware|chapter|section)|版本|§|第)[ :]?$"
+)
 
 
 def _mobile(match: "regex.Match[str]") -> bool:
@@ -87,7 +89,7 @@ _NETWORKS = regex.compile(
     r"4(?:\d{15}|\d{18})|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
     r"|3(?:0[0-5]|[68]\d)\d{11}|35(?:2[89]|[3-8]\d)\d{12}|6(?:011|5\d\d|4[4-9]\d)\d{12}|62\d{14,17}|81\d{14}|220[0-4]\d{12}"
 )
-"""Lengths and first digits of Visa, Mastercard, American Express, Diners, JCB, Discover, UnionPay, Mir (ISO/IEC 7812)."""
+"""Lengths and first digits of Visa, Mastercard, American Express, Diners, JCB, Discover, UnionPay, Mir."""
 
 
 def _card(match: "regex.Match[str]") -> bool:
@@ -121,7 +123,10 @@ NUMBERS: tuple[Recogniser, ...] = (
         _resident,
     ),
     recogniser(
-        "id", rf"{_FREE}[1-9]\d{{7}}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{{3}}{_END}", _MANY, _old_resident
+        "id",
+        rf"{_FREE}[1-9]\d{{7}}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{{3}}{_END}",
+        _MANY,
+        _old_resident,
     ),
     recogniser("id", rf"{_FREE}\d{{3}}{S}\d{{2}}{S}\d{{4}}{_END}", _MANY, _social),
     recogniser(
@@ -138,14 +143,21 @@ NUMBERS: tuple[Recogniser, ...] = (
         _iban,
     ),
     recogniser("phone", rf"{_FREE}{_CHINA}1[3-9](?:{S}\d){{9}}{_END}", _MANY, _mobile),
-    recogniser("phone", r"(?<![\d+])(?:\+|00)[1-9]\d{0,2}(?:[ .\-()/]{0,3}\d){6,13}(?!\d)", _MANY, _international),
+    recogniser(
+        "phone", r"(?<![\d+])(?:\+|00)[1-9]\d{0,2}(?:[ .\-()/]{0,3}\d){6,13}(?!\d)", _MANY, _international
+    ),
     recogniser(
         "phone",
         rf"{_FREE}(?P<number>[(]?0[1-9]\d{{1,2}}[)]?{S}[2-9]\d{{2,3}}{S}\d{{4}}){_EXTENSION}{_END}",
         _MANY,
         _in("CN"),
     ),
-    recogniser("phone", rf"{_FREE}(?P<number>[48]00{S}(?:\d{{3}}{S}\d{{4}}|\d{{4}}{S}\d{{3}})){_END}", _MANY, _in("CN", "US")),
+    recogniser(
+        "phone",
+        rf"{_FREE}(?P<number>[48]00{S}(?:\d{{3}}{S}\d{{4}}|\d{{4}}{S}\d{{3}})){_END}",
+        _MANY,
+        _in("CN", "US"),
+    ),
     recogniser(
         "phone",
         rf"{_FREE}(?P<number>(?:\+?1{S})?(?:\([2-9]\d\d\) ?|[2-9]\d\d{SEP})[2-9]\d\d{SEP}\d{{4}}){_EXTENSION}{_END}",
@@ -161,6 +173,9 @@ NUMBERS: tuple[Recogniser, ...] = (
     recogniser("phone", rf"{_FREE}(?P<number>\(?\d(?:[ .\-()/]{{0,2}}\d){{6,13}}){_END}", _MANY, _called),
     recogniser("ip", r"(?<![\d.\-_])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d)", r"\d\.\d{1,3}\.\d", _address),
     recogniser(
-        "ip", r"(?<![\w:])(?:[\dA-Fa-f]{1,4}:{1,2}){2,7}[\dA-Fa-f]{1,4}(?![\w:])", r"[\dA-Fa-f]:[\dA-Fa-f:]", _address
+        "ip",
+        r"(?<![\w:])(?:[\dA-Fa-f]{1,4}:{1,2}){2,7}[\dA-Fa-f]{1,4}(?![\w:])",
+        r"[\dA-Fa-f]:[\dA-Fa-f:]",
+        _address,
     ),
 )

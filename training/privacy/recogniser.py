@@ -14,7 +14,13 @@ CONTEXT = 40
 _DASHES = "－‐‑‒–—―−﹣"
 _SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t"
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-_TRADITIONAL = dict(zip("號樓區縣鄉鎮層戶單棟廣東灣衛臺電話機證碼郵", "号楼区县乡镇层户单栋广东湾卫台电话机证码邮", strict=True))
+_TRADITIONAL = dict(
+    zip(
+        "號樓區縣鄉鎮層戶單棟廣東灣衛臺電話機證碼郵",
+        "号楼区县乡镇层户单栋广东湾卫台电话机证码邮",
+        strict=True,
+    )
+)
 _PLAIN = (
     _WIDE
     | dict.fromkeys(map(ord, _DASHES), ord("-"))
@@ -25,7 +31,7 @@ _PLAIN = (
 
 
 def plain(text: str) -> str:
-    """`text` of the same length with full-width signs, dashes and spaces as ASCII ones, so that places stay the same."""
+    """`text` of the same length with full-width signs, dashes and spaces as ASCII ones: places stay the same."""
     return text.replace("\t", " ") if text.isascii() else text.translate(_PLAIN)
 
 
@@ -48,8 +54,8 @@ def digits(text: str) -> str:
 class Recogniser:
     """One form of one kind. A text without `hint` needs no search for `form`; `valid` decides on each match.
 
-    A form is bounded and begins at a border, so that a search costs time in proportion to the text; it looks no more than
-    CONTEXT characters back.
+    A form is bounded and begins at a border, so that a search costs time in proportion to the text; it looks no more
+    than CONTEXT characters back.
     """
 
     kind: str

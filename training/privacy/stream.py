@@ -13,7 +13,7 @@ _LONGEST = 400
 
 
 class MaskedStream:
-    """One text: `push` its pieces, then `finish`. `allowed` values pass, such as accounts that the prompt names itself."""
+    """One text: `push` its pieces, then `finish`. `allowed` values pass, such as accounts that the prompt names."""
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
         self._allowed = allowed
@@ -59,7 +59,9 @@ class MaskedStream:
         known = [span for span in spans if span.end <= safe]
         offset = self._shown
         shown = replaced(
-            self._text[offset:safe], [Span(s.kind, s.start - offset, s.end - offset) for s in known], self._allowed
+            self._text[offset:safe],
+            [Span(s.kind, s.start - offset, s.end - offset) for s in known],
+            self._allowed,
         )
         self.found += len(known)
         drop = max(safe - CONTEXT, 0)

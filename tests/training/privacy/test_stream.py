@@ -21,7 +21,9 @@ PARTS += [
 ]
 
 
-def streamed(text: str, sizes: list[int], allowed: frozenset[str] = frozenset()) -> tuple[list[str], MaskedStream]:
+def streamed(
+    text: str, sizes: list[int], allowed: frozenset[str] = frozenset()
+) -> tuple[list[str], MaskedStream]:
     stream, pieces, at = MaskedStream(allowed), [], 0
     while at < len(text):
         size = sizes[len(pieces) % len(sizes)]
@@ -36,7 +38,9 @@ def streamed(text: str, sizes: list[int], allowed: frozenset[str] = frozenset())
     between=st.sampled_from(["", " ", "，", "\n", "1", "a"]),
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4),
 )
-def test_however_a_text_is_cut_it_is_masked_as_a_whole(parts: list[str], between: str, sizes: list[int]) -> None:
+def test_however_a_text_is_cut_it_is_masked_as_a_whole(
+    parts: list[str], between: str, sizes: list[int]
+) -> None:
     text = between.join(parts)
     assert "".join(streamed(text, sizes)[0]) == mask(text)
 
@@ -52,7 +56,10 @@ def test_no_digit_of_a_number_is_shown_before_it_is_known() -> None:
 
 
 def test_ordinary_text_is_hardly_held_back() -> None:
-    for text in ("the weather was fine and we went for a walk. ", "今天天气很好，我们去公园走了很久，晚上吃了面。"):
+    for text in (
+        "the weather was fine and we went for a walk. ",
+        "今天天气很好，我们去公园走了很久，晚上吃了面。",
+    ):
         stream, shown = MaskedStream(), 0
         for number, character in enumerate(text * 5, start=1):
             shown += len(stream.push(character))
