@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from training.privacy.find import find
 
-_ABUSE = re.compile(
+ABUSE = re.compile(
     r"\b(?:(?:mother)?fuck(?:er|ers|ing|ed)?|cunts?|bitch(?:es)?|sluts?|whores?|fagg?ots?|nigg(?:er|a)s?|retards?|kys"
     r"|kill yourself|assholes?|dickheads?|wankers?)\b"
     r"|傻[逼屄比叉]|[煞傻]笔|妈(?:了个)?[逼屄]|[操草肏日干]你(?:妈|娘|大爷|全家|祖宗)|草泥马|狗日的|狗娘养|王八蛋|婊子|贱[人货逼]"
@@ -31,7 +31,7 @@ def personal_data(text: str) -> list[tuple[str, str]]:
 
 def is_abusive(text: str) -> bool:
     """Whether the lexicon finds a strong insult."""
-    return _ABUSE.search(unicodedata.normalize("NFKC", text)) is not None
+    return ABUSE.search(unicodedata.normalize("NFKC", text)) is not None
 
 
 def units(text: str) -> list[str]:

@@ -22,6 +22,7 @@ MASKS = {
     "ip": "<ip>",
     "address": "<address>",
     "account": "@user",
+    "secret": "<secret>",
 }
 """What stands in the place of each kind."""
 

@@ -4,19 +4,21 @@ However a text is cut, the pieces together read as the whole text masked at once
 """
 
 from training.privacy.find import RECOGNISERS, Span, merged, replaced
-from training.privacy.recogniser import CONTEXT, plain
+from training.privacy.recogniser import CONTEXT, Recogniser, plain
 
 _SLACK = 2
 """Characters after a match that a form may look at."""
-_LONGEST = 400
+_LONGEST = 160
 """Characters held back at most; a form that goes on for longer is judged as it stands."""
 
 
 class MaskedStream:
-    """One text: `push` its pieces, then `finish`. `allowed` values pass, such as accounts that the prompt names."""
+    """One text: `push` its pieces, then `finish`. `allowed` values pass, such as accounts that the prompt names; `more`
+    recognisers join the usual ones.
+    """
 
-    def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
-        self._allowed = allowed
+    def __init__(self, allowed: frozenset[str] = frozenset(), more: tuple[Recogniser, ...] = ()) -> None:
+        self._allowed, self._recognisers = allowed, (*more, *RECOGNISERS)
         self._text = ""
         self._shown = 0
         """Characters of `_text` that have been given out; they are kept as context."""
@@ -40,7 +42,7 @@ class MaskedStream:
         """Personal data in what is not shown yet, and how far nothing can change any more."""
         read, end = plain(self._text), len(self._text)
         safe, spans = end, []
-        for entry in RECOGNISERS:
+        for entry in self._recognisers:
             for match in entry.form.finditer(read, self._shown, overlapped=True, partial=True):
                 start = match.start()
                 if match.partial:

