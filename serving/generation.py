@@ -31,6 +31,8 @@ class Piece:
     tokens: int = 0
     chances: "tuple[TokenChance, ...]" = ()
     """Of the tokens in it, where asked for; offsets count from the beginning of what the choice shows."""
+    refusal: str = ""
+    """Why the choice was not made, or not to its end, where `finish` is `content_filter`."""
 
 
 class Choice:

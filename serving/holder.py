@@ -18,6 +18,7 @@ from serving import chat_template, golden
 from serving.feed import LiveFeed, StateInfo
 from serving.metrics import Metrics
 from serving.models import Loaders
+from serving.moderation import Moderator
 from serving.pointers import (
     CHAMPIONS,
     KINDS,
@@ -28,7 +29,7 @@ from serving.pointers import (
     read_state,
 )
 from serving.settings import Settings
-from training.bundle import BundleError, Kind, open_bundle
+from training.bundle import Bundle, BundleError, Kind, open_bundle
 from training.errors import UserError
 from training.files import stamp
 
@@ -50,6 +51,8 @@ class Champion:
     trained_until: datetime | None
     """None for a model that another server has."""
     loaded_at: datetime
+    moderator: Moderator | None = None
+    """What it may be asked and may say; a recommender has none."""
 
     @property
     def version(self) -> str:
@@ -195,9 +198,16 @@ class ChampionHolder:
             seconds=round(time.perf_counter() - started, 2),
         )
         template = chat_template.read_template(bundle.path)
+        moderator = self._moderator(bundle) if pointer.kind == "generator" else None
         return Champion(
-            pointer, engine, template, bundle.architecture, bundle.trained_until, datetime.now(UTC)
+            pointer, engine, template, bundle.architecture, bundle.trained_until, datetime.now(UTC), moderator
         )
+
+    def _moderator(self, bundle: Bundle) -> Moderator:
+        try:
+            return Moderator.load(bundle.path, self._settings.moderation)
+        except (OSError, ValueError) as error:
+            raise BundleError(f"{bundle.path}: what guards its answers cannot be read ({error})") from error
 
     def _put(self, kind: Kind, champion: Champion) -> None:
         before = self._champions.get(kind)

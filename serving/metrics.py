@@ -102,6 +102,12 @@ class Metrics:
         self.generations_cancelled = Counter(
             "tidegate_generations_cancelled", "Generations whose client went away.", registry=registry
         )
+        self.content_filtered = Counter(
+            "tidegate_content_filtered",
+            "Prompts refused and answers ended by the content filter.",
+            ("stage", "reason"),
+            registry=registry,
+        )
         self.tokens = Counter(
             "tidegate_tokens", "Tokens read and written.", ("direction",), registry=registry
         )

@@ -1,7 +1,7 @@
 """What may be asked of a generator and what it may say: refusals with a reason, and a filter for text as it is made.
 
-Prompts are refused that insult, or that ask for somebody's personal data. Answers are masked as training texts are, keep
-what a system message holds to themselves, and end where they become abusive. Nothing is shown before it is judged.
+Prompts are refused that insult, or that ask for somebody's personal data. Answers are masked as training texts are,
+keep codes of a system message to themselves, and end where they become abusive. Nothing is shown before it is judged.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal, Self
 
 import regex
-from pydantic import BaseModel, ConfigDict, Field
 
+from serving.moderation_settings import ModerationSettings
 from training.abuse.files import read_models
+from training.abuse.lexicon import INSULTS, is_insulting
 from training.abuse.model import AbuseModel
-from training.generator.behaviour import ABUSE, is_abusive
 from training.privacy.find import find
 from training.privacy.recogniser import Recogniser
 from training.privacy.stream import MaskedStream
@@ -27,17 +27,17 @@ _JUDGED = 16
 """Characters of an answer after which the classifier looks again; they are held back until then."""
 _READ = 400
 """Last characters of a prompt or an answer that are judged."""
-_LEXICON = regex.compile(ABUSE.pattern, regex.IGNORECASE)
+_LEXICON = regex.compile(INSULTS.pattern, regex.IGNORECASE)
 
 _WHAT = (
-    r"(?:(?:home|street|private|postal) address|where \w+ lives|(?:phone|mobile|cell|telephone) ?(?:number|no\.?)|e-?mail address"
-    r"|(?:ssn|social security number)|(?:credit|debit|bank) card(?: number)?|passport number|id(?:entity)?(?: card)? number"
-    r"|password|bank account)"
+    r"(?:(?:home|street|private|postal) address|where \w+ lives|(?:phone|mobile|cell|telephone) ?(?:number|no\.?)"
+    r"|e-?mail address|(?:ssn|social security number)|(?:credit|debit|bank) card(?: number)?|passport number"
+    r"|id(?:entity)?(?: card)? number|password|bank account)"
 )
 _ASKED = regex.compile(
-    rf"(?i)\b(?:tell|give|send|show|find|get|look up|reveal|leak|dox|what(?:'s| is| was)|what are|do you know|i need|list)\b"
+    r"(?i)\b(?:tell|give|send|show|find|get|look up|reveal|leak|dox|what(?:'s| is| was| are)|do you know|i need|list)\b"
     rf"(?![^.?!\n]{{0,60}}\bmy (?:own )?{_WHAT})"
-    rf"[^.?!\n]{{0,60}}?(?:\b(?:his|her|their|your|the|a|this|that|of|\w+['’]s|everyone['’]s) (?:[\w'’]+ ){{0,4}}?){_WHAT}"
+    rf"[^.?!\n]{{0,60}}?(?:\b(?:his|her|their|your|the|a|this|that|of|\w+['’]s) (?:[\w'’]+ ){{0,4}}?){_WHAT}"
     r"|(?:告诉|给我|发我|查(?:一下|查|到|出)?|找(?:到|出)?|求|透露|泄露|谁(?:有|知道)|知道|请问|人肉)[^。？！\n]{0,20}?"
     r"(?<!我)的?(?:手机号|电话号码|身份证号|家庭住址|住址|银行卡号|卡号|密码|护照号|邮箱地址|社保号)"
 )
@@ -45,18 +45,6 @@ _ASKED = regex.compile(
 
 _SECRET = regex.compile(r"(?<![\p{L}\p{N}])(?=[\p{L}\p{N}_\-]*\d)[\p{L}\p{N}_\-]{6,64}(?![\p{L}\p{N}])")
 """What looks like a key, a code or a password: six signs and more, a digit among them."""
-
-
-class ModerationSettings(BaseModel):
-    """What is filtered, `TIDEGATE_MODERATION_*`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    prompts: bool = Field(True, description="Refuse prompts that insult or ask for somebody's personal data.")
-    answers: bool = Field(True, description="Mask personal data in answers, and end them where they become abusive.")
-    abuse: float = Field(
-        0.5, gt=0, le=1, description="Probability of abuse, by the guard in the bundle, from which a text is refused."
-    )
 
 
 @dataclass(frozen=True)
@@ -94,7 +82,7 @@ class Moderator:
 
     def abusive(self, text: str) -> bool:
         """By the lexicon or the guard."""
-        return is_abusive(text) or (
+        return is_insulting(text) or (
             self._guard is not None and self._guard.probability(text) >= self._settings.abuse
         )
 

@@ -206,6 +206,11 @@ class ChatRequest(Common):
     )
 
     @property
+    def instructions(self) -> str:
+        """What system and developer messages say."""
+        return "\n".join(m.text for m in self.messages if m.role in ("system", "developer"))
+
+    @property
     def wanted_tokens(self) -> int | None:
         """The newer name wins."""
         return self.max_completion_tokens or self.max_tokens
@@ -299,6 +304,7 @@ class TextChoice(BaseModel):
     text: str
     finish_reason: Literal["stop", "length", "content_filter"]
     logprobs: TextLogprobs | None
+    refusal: str | None = Field(None, description="Why, where the content filter ended it.")
 
 
 class CompletionReply(_Reply):
@@ -311,7 +317,10 @@ class AssistantMessage(BaseModel):
     """What the model says."""
 
     role: Literal["assistant"]
-    content: str
+    content: str | None
+    refusal: str | None = Field(
+        None, description="Why there is no content, where the content filter ended it."
+    )
 
 
 class TokenLogprob(BaseModel):

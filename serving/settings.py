@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from serving.moderation_settings import ModerationSettings
 from training.recommender.feed.settings import FeedSettings
 
 
@@ -74,6 +75,9 @@ class Settings(BaseSettings):
         None,
         description="Texts labelled as abusive (1) or not (0): CSV with the columns `text` and `label`; empty: what "
         "users reported alone. Read when a generator is trained.",
+    )
+    moderation: ModerationSettings = Field(
+        ModerationSettings(), description="What generators may be asked and may say, `TIDEGATE_MODERATION_*`."
     )
     log_format: Literal["console", "json"] = Field(
         "console", description="Structured logs for people or machines."

@@ -16,6 +16,7 @@ import httpx
 import structlog
 
 from serving.holder import Champion
+from serving.moderation import Moderator
 from serving.pointers import ChampionPointer
 from serving.problems import ProblemError
 from serving.settings import Settings
@@ -34,6 +35,7 @@ class Upstream:
     def __init__(self, settings: Settings) -> None:
         key = settings.generator_key.get_secret_value()
         self.url = settings.generator_url.rstrip("/")
+        self._moderator = Moderator(settings.moderation)
         self._wanted, self._every = settings.generator_model, max(settings.poll_seconds, 0.1) * 4
         self._timeout = httpx.Timeout(settings.generator_timeout, connect=CONNECT_SECONDS)
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -90,7 +92,9 @@ class Upstream:
         version = str(entries[wanted].get("version") or wanted)
         if self.champion is None or self.champion.version != version:
             pointer = ChampionPointer("generator", version, "", Path(), "", None, "", "upstream")
-            self.champion = Champion(pointer, self, None, "upstream", None, datetime.now(UTC))
+            self.champion = Champion(
+                pointer, self, None, "upstream", None, datetime.now(UTC), self._moderator
+            )
         self.name = wanted
         return None
 

@@ -15,7 +15,7 @@ from fastapi import Request, Response
 from starlette.responses import StreamingResponse
 
 from serving import problems
-from serving.generation import Generation, Piece
+from serving.generation import Piece
 from serving.holder import Champion
 from serving.models import Sampling
 from serving.openai_shapes import Common, refuse_unknown_tokens, refuse_unsupported, unknown_model
@@ -24,6 +24,7 @@ from serving.replies import JsonReply
 from serving.routes.models import names
 from serving.routes.relaying import Relay, event, gone, send
 from serving.routes.rewording import Rewording, completion_body
+from serving.screening import Refused, Screened, Sieve, filters, refused
 from serving.services import Services
 from serving.upstream import Upstream
 
@@ -53,6 +54,8 @@ class Shape:
     chunk_object: str
     chunk: Chunk
     choice: Callable[[int, str, str], dict[str, Any]]
+    refuse: Callable[[dict[str, Any], str], None]
+    """Put the reason of a refusal into a choice, or into the choice of a chunk."""
     logprobs: Callable[[Sequence[Any]], dict[str, Any]] | None = None
     """Log-probabilities of a choice's tokens; None: this call has none."""
 
@@ -64,7 +67,7 @@ class Asked:
     request: Request
     parts: Services
     champion: Champion
-    generation: Generation
+    generation: Screened | Refused
     shape: Shape
     with_usage: bool
 
@@ -117,14 +120,28 @@ async def answer(
     shape: Shape,
     prompts: list[str],
     sampling: Sampling,
+    said: list[str] | None = None,
+    system: str = "",
 ) -> Response:
-    """Generate and answer, as a document or as a stream. Raises ProblemError (429) when too many are under way."""
-    if isinstance(champion.engine, Upstream):
-        return await _answer_elsewhere(body, request, parts, champion, shape, prompts, sampling)
-    client = body.user or (request.client.host if request.client else "")
-    generation = parts.pool.start(
-        champion.engine, prompts, body.n, sampling, client=client, whole=not body.stream
-    )
+    """Generate and answer, as a document or as a stream; what the content filter does not let pass is a refusal.
+
+    `said` is what the client wants of each prompt, where that is not the prompt itself; codes in `system` are not given
+    out. Raises ProblemError (429) when too many are under way."""
+    refusal = refused(champion, said or prompts)
+    if refusal is None and isinstance(champion.engine, Upstream):
+        return await _answer_elsewhere(
+            body, request, parts, champion, shape, prompts, sampling, said or prompts
+        )
+    generation: Screened | Refused
+    if refusal is not None:
+        generation = Refused(refusal, len(prompts) * body.n, parts.metrics)
+    else:
+        client = body.user or (request.client.host if request.client else "")
+        made = parts.pool.start(
+            champion.engine, prompts, body.n, sampling, client=client, whole=not body.stream
+        )
+        screens = filters(champion, said or prompts, body.n, system)
+        generation = Screened(made, screens, parts.metrics)
     with_usage = body.stream_options is not None and body.stream_options.include_usage
     asked = Asked(request, parts, champion, generation, shape, with_usage)
     request.scope["log"] = {"model_version": champion.version, "stream": body.stream}
@@ -145,12 +162,20 @@ async def _answer_elsewhere(
     shape: Shape,
     prompts: list[str],
     sampling: Sampling,
+    said: list[str],
 ) -> Response:
     """The same by the completions call of another server."""
+    sieve = Sieve(filters(champion, said, body.n, ""), shape.refuse, parts.metrics)
     kind = shape.chunk_object if body.stream else shape.object
     words = Rewording(shape.choice, shape.chunk, body.stream, sampling.trim_start)
-    asked = Relay(champion.engine, champion, parts, request, "/completions", shape.prefix, kind, words)
+    asked = Relay(
+        champion.engine, champion, parts, request, "/completions", shape.prefix, kind, _both(words, sieve)
+    )
     return await send(asked, completion_body(champion.engine.name, prompts, body, sampling))
+
+
+def _both(words: Rewording, sieve: Sieve) -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
+    return lambda choice: [shown for part in words(choice) for shown in sieve(part)]
 
 
 async def _document(asked: Asked) -> Response:
@@ -171,12 +196,14 @@ async def _document(asked: Asked) -> Response:
     return JsonReply({**asked.envelope(asked.shape.object), "choices": listed, "usage": usage})
 
 
-async def _collect(generation: Generation) -> list[Piece]:
+async def _collect(generation: Screened | Refused) -> list[Piece]:
     return [piece async for piece in generation]
 
 
 def _choice(asked: Asked, piece: Piece) -> dict[str, Any]:
     choice = asked.shape.choice(piece.index, piece.text, piece.finish or "length")
+    if piece.refusal:
+        asked.shape.refuse(choice, piece.refusal)
     return {**choice, **asked.logprobs(piece)}
 
 
@@ -187,6 +214,8 @@ async def _stream(asked: Asked) -> AsyncIterator[bytes]:
         async for piece in asked.generation:
             tokens += piece.tokens
             for choice in asked.shape.chunk(piece):
+                if piece.refusal:
+                    asked.shape.refuse(choice, piece.refusal)
                 yield event({**envelope, "choices": [{**choice, **asked.logprobs(piece)}], **null_usage})
     except Exception:  # noqa: BLE001 - the answer has begun, so the error must become a chunk
         structlog.get_logger().exception("generation failed", request_id=envelope["request_id"])

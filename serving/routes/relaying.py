@@ -15,6 +15,7 @@ from serving import problems
 from serving.holder import Champion
 from serving.problems import ProblemError
 from serving.replies import JsonReply, encode
+from serving.screening import Sieve
 from serving.services import Services
 from serving.upstream import Upstream, events
 
@@ -138,9 +139,11 @@ def _said(url: str, chunk: dict[str, Any]) -> str:
     return f"{url}: {error.get('message') if isinstance(error, dict) else error}"
 
 
-async def relay(request: Request, parts: Services, champion: Champion, path: str, prefix: str) -> Response:
-    """Let the server behind `champion` answer `path` as the client asked. Raises ProblemError: 422, 429, 502, 504."""
-    asked = Relay(champion.engine, champion, parts, request, path, prefix)
+async def relay(
+    request: Request, parts: Services, champion: Champion, path: str, prefix: str, sieve: Sieve
+) -> Response:
+    """Let the server behind `champion` answer `path` as the client asked, through `sieve`. Raises ProblemError: 422, 429, 502, 504."""
+    asked = Relay(champion.engine, champion, parts, request, path, prefix, words=sieve)
     return await send(asked, {**await request.json(), "model": champion.engine.name})
 
 

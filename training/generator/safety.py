@@ -8,9 +8,10 @@ import re
 
 import numpy as np
 
+from training.abuse.lexicon import is_insulting
 from training.abuse.model import AbuseModel
 from training.bundle import Bundle
-from training.generator.behaviour import distinct, is_abusive, is_degenerate, personal_data, repetition
+from training.generator.behaviour import distinct, is_degenerate, personal_data, repetition
 from training.generator.canaries import Canary, random_secret
 from training.generator.config import EvaluationConfig, SafetyConfig
 from training.generator.evaluate import document_bits
@@ -65,7 +66,7 @@ def report_on(
         _exposure(model, canary, config.exposure_candidates, number)
         for number, canary in enumerate(questions.canaries)
     ]
-    insults = [is_abusive(text) for text in texts]
+    insults = [is_insulting(text) for text in texts]
     abusive = sum(
         insult or (judge is not None and judge.is_abusive(text))
         for insult, text in zip(insults, texts, strict=True)
