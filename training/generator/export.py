@@ -21,6 +21,8 @@ from torch import nn
 
 from training.abuse.files import read_models, write_models
 from training.abuse.fit import AbuseModels
+from training.abuse.lexicon import is_insulting
+from training.abuse.model import AbuseModel
 from training.bundle import Bundle, BundleError, write_bundle
 from training.generator.canaries import Canary
 from training.generator.config import LstmConfig, TransformerConfig
@@ -34,6 +36,7 @@ from training.generator.prompts import PROMPTS, SAMPLING_PROMPTS
 from training.generator.sample import TextGenerator
 from training.generator.tokenizer import END_ID, Tokenizer
 from training.generator.transformer import TransformerNetwork
+from training.privacy.find import mask
 
 ARCHITECTURES = ("ngram", "lstm", "transformer")
 """Cheapest first."""
@@ -83,8 +86,9 @@ def export(
         (folder / WEIGHTS).write_bytes(save(_arrays(model)))
         write_models(folder, abuse or AbuseModels())
         sizes = {"network": network_config, "ngram_order": model.ngram.order}
+        golden = golden_requests(model, guard=abuse.guard if abuse else None)
         questions = {"canaries": [canary.to_dict() for canary in canaries], "prompts": list(SAMPLING_PROMPTS)}
-        for name, value in ((CONFIG, sizes), (SAFETY, questions), (GOLDEN, golden_requests(model))):
+        for name, value in ((CONFIG, sizes), (SAFETY, questions), (GOLDEN, golden)):
             (folder / name).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
     parameters = sum(p.numel() for p in model.network.parameters()) if model.network is not None else 0
@@ -179,18 +183,25 @@ def read_abuse(bundle: Bundle) -> AbuseModels:
         raise BundleError(f"{bundle.path}: the abuse classifiers cannot be read ({error})") from error
 
 
-def golden_requests(model: LanguageModel) -> list[dict[str, Any]]:
+def golden_requests(model: LanguageModel, guard: AbuseModel | None = None) -> list[dict[str, Any]]:
     """Greedy completions of fixed prompts, English and Chinese, each cut before the first choice that is nearly a tie.
 
-    Prompts whose very first choice is one are left out. Raises ValueError when none is left.
+    Prompts whose very first choice is one are left out, and those whose answer the content filter would change. Raises
+    ValueError when none is left.
     """
     generator = TextGenerator(model)
     golden = []
     for prompt in [prompt for prompts in PROMPTS.values() for prompt in prompts]:
         tokens = _clear_tokens(model, prompt)
-        if tokens:
+        text = generator.complete(prompt, tokens) if tokens else ""
+        if (
+            tokens
+            and mask(text) == text
+            and not is_insulting(text)
+            and not (guard and guard.is_abusive(text))
+        ):
             request = {"prompt": prompt, "max_tokens": tokens, "temperature": 0}
-            golden.append({"request": request, "expect": {"text": generator.complete(prompt, tokens)}})
+            golden.append({"request": request, "expect": {"text": text}})
     if not golden:
         raise ValueError("no prompt has a clear greedy continuation: the model has learned nothing")
     return golden

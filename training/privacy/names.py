@@ -33,8 +33,20 @@ def _profile(match: "regex.Match[str]") -> bool:
 _WORD = r"(?:\p{Lu}[\p{Latin}'’\-]{0,15}|\d{1,3}(?:st|nd|rd|th))"
 _STREET = (
     r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Square|Sq|Terrace|Ter|Way"
-    r"|Highway|Hwy|Parkway|Pkwy|Circle|Cir|Close|Crescent|Gardens|Trail|Alley)"
+    r"|Highway|Hwy|Parkway|Pkwy|Circle|Cir|Close|Crescent|Gardens|Trail|Alley|Bypass|Byway|Causeway|Expressway|Freeway"
+    r"|Turnpike|Mews|Skyway|Throughway|Motorway|Esplanade)"
 )
+_LANDMARK = (
+    r"(?:Branch|Bridge|Brook|Burgs?|Camp|Cape|Centers?|Cliffs?|Club|Commons?|Corners?|Courts|Coves?|Creek|Crest|Crossing"
+    r"|Crossroad|Curve|Dale|Dam|Divide|Drives|Estates?|Extensions?|Falls|Ferry|Fields?|Flats?|Fords?|Forest|Forges?|Forks?"
+    r"|Fort|Garden|Gateway|Glens?|Greens?|Groves?|Harbors?|Haven|Heights|Hills?|Hollow|Inlet|Islands?|Isle|Junctions?"
+    r"|Keys?|Knolls?|Lakes?|Landing|Lights?|Locks?|Lodge|Loop|Manors?|Meadows?|Mills?|Mission|Mountains?|Neck|Orchard"
+    r"|Oval|Parks?|Pass(?:age)?|Path|Pike|Pines?|Plains?|Plazas?|Points?|Ports?|Prairie|Ramp|Ranch|Rapids?|Rest|Ridges?"
+    r"|River|Roads|Route|Row|Run|Shoals?|Shores?|Springs?|Spurs?|Squares|Station|Stravenue|Stream|Streets|Summit|Trace"
+    r"|Track|Trafficway|Tunnel|Unions?|Valleys?|Viaduct|Views?|Villages?|Ville|Vista|Walks?|Wall|Ways|Wells?)"
+)
+"""The other street suffixes of the United States Postal Service (Publication 28, C1): a number before such a word is an
+address only with a flat or a postcode behind it."""
 _FLAT = r"(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|#)\.?,? ?#?[\dA-Za-z]{1,5})?"
 _TOWN = (
     r"(?:, \p{Lu}[\p{Latin}'’\-]{1,15}(?: \p{Lu}[\p{Latin}'’\-]{1,15}){0,2})?(?:,? [A-Z]{2})?"
@@ -67,10 +79,10 @@ NAMES: tuple[Recogniser, ...] = (
         "email", rf"(?i){_NOT_LOCAL}{_LOCAL} at {_LABEL}(?: dot {_LABEL}){{0,3}} dot [a-z]{{2,24}}", " dot "
     ),
     recogniser("account", r"(?<![\p{Latin}\p{N}_@])@[\p{L}\p{N}_][\p{L}\p{N}_·\-]{0,29}", "@", _someone),
-    recogniser("account", r"(?<![\w/.])/?u/[A-Za-z\d_\-]{3,20}(?![\w/])", "u/"),
+    recogniser("account", r"(?<![A-Za-z\d_/.])/?u/[A-Za-z\d_\-]{3,20}(?![\w/])", "u/"),
     recogniser(
         "account",
-        r"(?<![\w.\-])(?:https?://)?(?:(?:www|m|mobile|space|old)\.)?(?:(?:twitter|x|instagram|facebook|github|threads|"
+        r"(?<![A-Za-z\d_.\-])(?:https?://)?(?:(?:www|m|mobile|space|old)\.)?(?:(?:twitter|x|instagram|facebook|github|threads|"
         r"weibo|medium|douban|pinterest|twitch|snapchat)\.(?:com|net|tv)|linkedin\.com/in|reddit\.com/u(?:ser)?|t\.me"
         r"|tiktok\.com|youtube\.com|zhihu\.com/people|bilibili\.com|douban\.com/people|weibo\.(?:com|cn)/[un]"
         r"|steamcommunity\.com/id|keybase\.io)/(?P<name>@?[\p{L}\d_][\p{L}\d_.\-]{1,39})/?(?![\p{L}\d_/])",
@@ -79,12 +91,13 @@ NAMES: tuple[Recogniser, ...] = (
     ),
     recogniser(
         "account",
-        r"(?i)(?<=(?:\bqq|企鹅|扣扣)(?:号|群)?(?:[:是]| ){0,3})[1-9]\d{4,10}(?!\d)",
+        r"(?i)(?<=(?:(?<![a-z])qq|企鹅|扣扣)(?:号|群)?(?:[:是]| ){0,3})[1-9]\d{4,10}(?!\d)",
         "(?i)qq|企鹅|扣扣",
     ),
     recogniser(
         "account",
-        r"(?i)(?<=(?:微信|wechat|weixin|薇信|威信|\bvx|\bwx|v信)(?:号|id)?(?:[:是]| ){1,3})[a-z][\w\-]{5,19}",
+        r"(?i)(?<=(?:微信|wechat|weixin|薇信|威信|(?<![a-z])vx|(?<![a-z])wx|v信)(?:号|id)?(?:[:是]| ){1,3})"
+        r"[a-z][\w\-]{5,19}",
         "(?i)微信|wechat|weixin|薇信|威信|vx|wx|v信",
     ),
     recogniser(
@@ -94,11 +107,24 @@ NAMES: tuple[Recogniser, ...] = (
         rf"{_STREET}\b\.?(?: [NS][EW]\b)?{_FLAT}{_TOWN}",
         r"\d[A-Ha-d]?,? [\p{Lu}\d]",
     ),
+    recogniser(
+        "address",
+        rf"(?<![\w.,$€£:/\-])\d{{1,5}}[A-Ha-d]?,? (?:{_WORD} ){{1,3}}?{_LANDMARK}\b"
+        rf"(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Flat)\.? ?[\dA-Za-z]{{1,5}}\b{_TOWN}"
+        r"|(?:, \p{Lu}[\p{Latin}'’\-]{1,15}(?: \p{Lu}[\p{Latin}'’\-]{1,15}){0,2})?,? [A-Z]{2},? \d{5}\b)",
+        r"\d[A-Ha-d]?,? [\p{Lu}\d]",
+    ),
     recogniser("address", rf"(?i)\bP\.? ?O\.? Box \d{{1,6}}{_TOWN}", "(?i)box"),
     recogniser(
         "address",
         rf"{_REGION}{_ROAD}\d{{1,5}}(?:-\d{{1,4}}){{0,2}}(?:号|弄)(?!线|楼梯|人|选手){_ROOM}",
         r"\d[号弄]",
+        flags=regex.V1,
+    ),
+    recogniser(
+        "address",
+        rf"{_REGION}{_ROAD}(?:[A-Za-z]|\d{{1,4}})(?:座|栋|幢|号楼){_ROOM}",
+        r"[A-Za-z\d][座栋幢号]",
         flags=regex.V1,
     ),
     recogniser(

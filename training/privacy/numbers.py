@@ -148,7 +148,7 @@ NUMBERS: tuple[Recogniser, ...] = (
     ),
     recogniser(
         "phone",
-        rf"{_FREE}(?P<number>[(]?0[1-9]\d{{1,2}}[)]?{S}[2-9]\d{{2,3}}{S}\d{{4}}){_EXTENSION}{_END}",
+        rf"{_FREE}(?<![A-Za-z])(?P<number>[(]?0[1-9]\d{{1,2}}[)]?{S}[2-9]\d{{2,3}}{S}\d{{4}}){_EXTENSION}{_END}",
         _MANY,
         _in("CN"),
     ),
@@ -170,7 +170,9 @@ NUMBERS: tuple[Recogniser, ...] = (
         _MANY,
         _in("GB", "FR", "JP", "TW"),
     ),
-    recogniser("phone", rf"{_FREE}(?P<number>\(?\d(?:[ .\-()/]{{0,2}}\d){{6,13}}){_END}", _MANY, _called),
+    recogniser(
+        "phone", rf"{_FREE}(?P<number>\(?\d(?:[ .\-()/]{{0,2}}\d){{6,13}}){_EXTENSION}{_END}", _MANY, _called
+    ),
     recogniser("ip", r"(?<![\d.\-_])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d)", r"\d\.\d{1,3}\.\d", _address),
     recogniser(
         "ip",
