@@ -87,7 +87,7 @@ class Screened:
         return [replace(piece, text=text, chances=chances)]
 
     def _known(self, piece: Piece, screen: Filter) -> "tuple[TokenChance, ...]":
-        """Log-probabilities of tokens that are shown; none any more once something was masked, as they would tell it."""
+        """Log-probabilities of tokens that are shown; none once something was masked: they would tell it."""
         held = self._chances[piece.index]
         held += piece.chances
         if screen.altered:

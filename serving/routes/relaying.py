@@ -142,7 +142,10 @@ def _said(url: str, chunk: dict[str, Any]) -> str:
 async def relay(
     request: Request, parts: Services, champion: Champion, path: str, prefix: str, sieve: Sieve
 ) -> Response:
-    """Let the server behind `champion` answer `path` as the client asked, through `sieve`. Raises ProblemError: 422, 429, 502, 504."""
+    """Let the server behind `champion` answer `path` as the client asked, through `sieve`.
+
+    Raises ProblemError: 422, 429, 502, 504.
+    """
     asked = Relay(champion.engine, champion, parts, request, path, prefix, words=sieve)
     return await send(asked, {**await request.json(), "model": champion.engine.name})
 
