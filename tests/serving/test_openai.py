@@ -60,8 +60,9 @@ def test_a_stream_gives_the_same_text_piece_by_piece(client: openai.OpenAI) -> N
             model="generator", prompt="", max_tokens=4, temperature=0, stream=True, stream_options=options
         )
     )
-    assert [chunk.choices[0].text for chunk in chunks[:-1]] == [" alpha", " beta", " gamma", " delta", ""]
-    assert [chunk.choices[0].finish_reason for chunk in chunks[:-1]] == [None] * 4 + ["length"]
+    # A word comes when it has ended: until then it might be the beginning of a mail address.
+    assert [chunk.choices[0].text for chunk in chunks[:-1]] == [" ", "alpha ", "beta ", "gamma ", "delta", ""]
+    assert [chunk.choices[0].finish_reason for chunk in chunks[:-1]] == [None] * 5 + ["length"]
     assert chunks[-1].choices == []
     assert chunks[-1].usage is not None
     assert chunks[-1].usage.completion_tokens == 4
@@ -163,7 +164,7 @@ def test_an_error_in_the_middle_of_a_stream_reaches_the_client(client: openai.Op
     stream = client.completions.create(model="generator", prompt="midway", stream=True, temperature=0)
     with pytest.raises(openai.APIError, match="generation failed"):
         seen.extend(chunk.choices[0].text for chunk in stream)
-    assert seen == [" alpha", " beta"]
+    assert seen == [" ", "alpha "]
 
 
 @pytest.mark.parametrize(

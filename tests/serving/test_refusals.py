@@ -1,16 +1,24 @@
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
 from fastapi.testclient import TestClient
 
 from serving.app import create_app
+from serving.generation import Piece
+from serving.metrics import Metrics
+from serving.moderation import Moderator
+from serving.moderation_settings import ModerationSettings
+from serving.screening import Screened, Sieve
 from serving.settings import Settings
 from tests.serving.fakes import LOADERS, Publisher
 from tests.serving.process import until
+from training.generator.text_row import TokenChance
 
 ABUSIVE = "去死吧，王八蛋"
 
@@ -139,3 +147,69 @@ def test_a_code_of_the_system_message_does_not_come_out(tmp_path: Path) -> None:
         streamed = running.post("/v1/chat/completions", json=body | {"stream": True}).text
         assert "8392" not in streamed
         assert "<secret>" in streamed
+
+
+def test_what_another_server_says_is_screened_as_well() -> None:
+    moderator, metrics = Moderator(ModerationSettings()), Metrics()
+
+    def refuse(choice: dict[str, Any], reason: str) -> None:
+        choice["delta"]["refusal"] = reason
+
+    sieve = Sieve([moderator.filter(), moderator.filter()], refuse, metrics)
+
+    def said(index: int, text: str | None, finish: str | None = None) -> list[dict[str, Any]]:
+        return sieve({"index": index, "delta": {"content": text} if text else {}, "finish_reason": finish})
+
+    shown = [*said(0, "call 138"), *said(0, "12345678"), *said(0, " now"), *said(0, None, "stop")]
+    assert "".join(part["delta"].get("content") or "" for part in shown) == "call <phone> now"
+    assert shown[-1]["finish_reason"] == "stop"
+    blocked = [*said(1, "you bi"), *said(1, "tch, "), *said(1, "yes"), *said(1, None, "stop")]
+    assert [part["finish_reason"] for part in blocked] == [None, "content_filter"]
+    assert "bi" not in "".join(part["delta"]["content"] for part in blocked)
+    assert blocked[-1]["delta"]["refusal"]
+
+
+def test_log_probabilities_do_not_tell_what_is_masked(talker: TestClient) -> None:
+    body = {"model": "generator", "prompt": "", "max_tokens": 3, "temperature": 0, "logprobs": 1}
+    for stream in (False, True):
+        answer = talker.post("/v1/completions", json=body | {"stream": stream}).text
+        assert "<phone>" in answer
+        assert "13812345678" not in answer
+
+
+class Made:
+    """Pieces that stand for what a model makes."""
+
+    prompt_tokens, finished = 1, True
+
+    def __init__(self, pieces: list[Piece]) -> None:
+        self.pieces = pieces
+
+    def cancel(self) -> None:
+        """Nothing runs."""
+
+    async def __aiter__(self) -> AsyncIterator[Piece]:
+        for piece in self.pieces:
+            yield piece
+
+
+@pytest.mark.parametrize("last", ["13812345678", "roses"])
+def test_a_token_is_told_when_its_text_is_shown_and_never_once_something_is_masked(last: str) -> None:
+    words, at, pieces = ["call ", "now ", last], 0, []
+    for word in words:
+        pieces.append(Piece(0, word, chances=(TokenChance(word.encode(), -1.0, (), at),)))
+        at += len(word)
+    pieces.append(Piece(0, "", "length", 3))
+    moderator = Moderator(ModerationSettings())
+    screened = Screened(Made(pieces), [moderator.filter()], Metrics())  # type: ignore[arg-type]
+
+    async def collect() -> list[Piece]:
+        return [piece async for piece in screened]
+
+    shown, text = asyncio.run(collect()), ""
+    for piece in shown:
+        text += piece.text
+        assert all(c.offset + len(c.data) <= len(text) for c in piece.chances)
+    told = [c.data.decode() for piece in shown for c in piece.chances]
+    assert told == (words if last == "roses" else ["call "])
+    assert text == ("call now roses" if last == "roses" else "call now <phone>")

@@ -72,7 +72,9 @@ def test_a_stream_passes_through_piece_by_piece(client: openai.OpenAI) -> None:
             stream_options={"include_usage": True},
         )
     )
-    assert [chunk.choices[0].delta.content for chunk in chunks[:3]] == ["alpha", " beta", " gamma"]
+    said = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert "".join(said) == "alpha beta gamma"
+    assert sum(map(bool, said)) > 2
     assert len({chunk.id for chunk in chunks}) == 1
     assert {chunk.model for chunk in chunks} == {"generator:7"}
     assert chunks[-1].usage is not None
