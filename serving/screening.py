@@ -62,7 +62,7 @@ class Screened:
                 continue
             for shown in self._screened(piece):
                 yield shown
-            if self.finished:
+            if len(self._ended) == len(self._screens):
                 break
         self.cancel()
 

@@ -211,5 +211,5 @@ def test_a_token_is_told_when_its_text_is_shown_and_never_once_something_is_mask
         text += piece.text
         assert all(c.offset + len(c.data) <= len(text) for c in piece.chances)
     told = [c.data.decode() for piece in shown for c in piece.chances]
-    assert told == (words if last == "roses" else ["call "])
+    assert told == (words if last == "roses" else ["call ", "now "])
     assert text == ("call now roses" if last == "roses" else "call now <phone>")
