@@ -97,8 +97,14 @@ def fingerprint(model: Kind, hashes: dict[str, str], config: BaseModel) -> str:
 
 
 def _located(settings: Settings, config: BaseModel) -> BaseModel:
-    """The configuration with the weights of actions that the server uses, where it names no others."""
+    """The configuration with the weights of actions that the server uses and the base model of the settings, where
+    it names no others.
+    """
+    from training.generator.config import GeneratorConfig
     from training.recommender.config import RecommenderConfig
+
+    if isinstance(config, GeneratorConfig) and not config.base_model:
+        return config.model_copy(update={"base_model": settings.base_model})
 
     if not isinstance(config, RecommenderConfig) or config.actions.weights or settings.action_weights is None:
         return config

@@ -70,6 +70,11 @@ class Settings(BaseSettings):
         None,
         description="What each action is worth, as YAML; empty: the project's own. Read again when it changes.",
     )
+    base_model: str = Field(
+        "",
+        description="Public model that every training of the generator fine-tunes as one more candidate: `smollm2`, a "
+        "folder, a GGUF file or a Hugging Face id; empty: none.",
+    )
     log_format: Literal["console", "json"] = Field(
         "console", description="Structured logs for people or machines."
     )
