@@ -43,6 +43,12 @@ def byte_of_character() -> dict[str, int]:
     return table | {chr(256 + rank): byte for rank, byte in enumerate(others)}
 
 
+class Rendered(str):
+    """A prompt that a bundle's chat template made: the special tokens in it are meant, nobody else wrote any."""
+
+    __slots__ = ()
+
+
 class Tokenizer:
     """Encodes text, and knows the bytes of every token."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from tokenizers import Tokenizer as Encoder
 
 from training.errors import UserError
-from training.generator.tokenizer import END_ID, FILE, Tokenizer, byte_of_character
+from training.generator.tokenizer import END_ID, FILE, Rendered, Tokenizer, byte_of_character
 
 FILES = (FILE, "tokenizer_config.json")
 _PROBE = "Naïve café №7, costs $5.90!\n\n今天天气很好，我们去看𠮷野家😀 ünï-çødé"
@@ -61,17 +61,19 @@ class PretrainedTokenizer(Tokenizer):
         return out
 
     def encode(self, text: str) -> list[int]:
-        """Ids of valid Unicode `text`, without begin and end tokens."""
+        """Ids of valid Unicode `text`, without begin and end tokens; special tokens in a rendered prompt stay so."""
+        if isinstance(text, Rendered):
+            return self._encode_rendered(text)
         return [int(token) for token in self._swap(self._encoder.encode(text, add_special_tokens=False).ids)]
 
-    def encode_marked(self, text: str) -> list[int]:
-        """Ids of a rendered chat template, in which special tokens count; one that begins a document is left out.
-
-        What people wrote must not hold special tokens any more: the template of the bundle sees to that.
-        """
-        marked = Encoder.from_str(self._files[FILE].decode())
-        ids = [int(token) for token in self._swap(marked.encode(text, add_special_tokens=False).ids)]
+    def _encode_rendered(self, text: str) -> list[int]:
+        ids = [int(token) for token in self._swap(self._marked.encode(text, add_special_tokens=False).ids)]
+        # What every text begins with is put first anyway.
         return ids[1:] if ids[:1] == [self.begin] else ids
+
+    @cached_property
+    def _marked(self) -> Encoder:
+        return Encoder.from_str(self._files[FILE].decode())
 
     def encode_all(self, texts: list[str]) -> list[np.ndarray]:
         """Ids of each text, int32, without begin and end tokens."""

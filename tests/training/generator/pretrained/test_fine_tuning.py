@@ -171,7 +171,7 @@ def test_a_conversation_is_rendered_with_roles_and_nobody_can_speak_for_another(
     assert text.endswith("<|im_end|>\n<|im_start|>assistant\n")
     model = read_model(bundle)
     assert isinstance(model, PretrainedModel)
-    ids = model.tokenizer.encode_marked(text)
+    ids = model.tokenizer.encode(text)
     assert ids.count(model.tokenizer.special["<|im_start|>"]) == 3
     assert ids.count(0) == 2
 

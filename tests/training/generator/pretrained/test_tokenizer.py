@@ -7,7 +7,7 @@ from tests.training.generator.pretrained.bases import END, STOP
 from training.errors import UserError
 from training.generator.pretrained.model import PretrainedModel
 from training.generator.pretrained.tokenizer import PretrainedTokenizer
-from training.generator.tokenizer import END_ID
+from training.generator.tokenizer import END_ID, Rendered
 
 SAID = [
     "Today my tomatoes looked great!",
@@ -52,11 +52,11 @@ def test_ids_without_text_are_silent_and_others_are_not(model: PretrainedModel) 
 
 def test_a_rendered_conversation_keeps_its_special_tokens(bases: dict[str, PretrainedModel]) -> None:
     tokenizer = bases["llama"].tokenizer
-    ids = tokenizer.encode_marked("<|im_start|>user\n你好<|im_end|>\n")
+    ids = tokenizer.encode(Rendered("<|im_start|>user\n你好<|im_end|>\n"))
     assert ids[0] == tokenizer.special["<|im_start|>"]
     assert ids.count(END_ID) == 1
     llama2 = bases["sentence-piece"].tokenizer
-    assert llama2.encode_marked("<s> hello")[0] != llama2.begin
+    assert llama2.encode(Rendered("<s> hello"))[0] != llama2.begin
 
 
 def test_a_tokenizer_that_loses_text_is_refused(tmp_path: Path) -> None:
