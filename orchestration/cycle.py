@@ -87,10 +87,15 @@ def read_training_tables(settings: Settings, model: Kind, snapshot: int) -> Tabl
 
 
 def fingerprint(model: Kind, hashes: dict[str, str], config: BaseModel) -> str:
-    """Hex SHA-256 of the content of the family's tables, the configuration and the project's code."""
+    """Hex SHA-256 of the content of the family's tables, the configuration, the base model that it names and the
+    project's code.
+    """
+    from training.generator.pretrained.source import identity
+
     known = {
         "tables": {name: hashes[name] for name in TABLES[model]},
         "config": config.model_dump(mode="json"),
+        "base_model": identity(getattr(config, "base_model", "")),
         "code": code_digest(),
     }
     return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

@@ -95,6 +95,13 @@ class Settings(BaseSettings):
     def _given(cls, value: object) -> object:
         return value or None
 
+    @field_validator("base_model")
+    @classmethod
+    def _located(cls, value: str) -> str:
+        """A path holds wherever a process is started; what is no path is a name."""
+        path = Path(value).expanduser()
+        return str(path.absolute()) if value and path.exists() else value
+
     @field_validator("home", "action_weights")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:

@@ -129,7 +129,9 @@ def _assembled(
 def _tokenizer(source: Source) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
-    found = AutoTokenizer.from_pretrained(source.folder, gguf_file=source.gguf, local_files_only=True)
+    found = AutoTokenizer.from_pretrained(
+        source.folder, gguf_file=source.gguf, local_files_only=True, trust_remote_code=False
+    )
     if not found.is_fast:
         raise UserError("its tokenizer has no tokenizer.json and cannot be turned into one")
     return found
@@ -148,7 +150,7 @@ def _causal(source: Source) -> "PreTrainedModel":
     # type, and half precision on processors is slower by orders.
     with redirect_stderr(StringIO()):
         return AutoModelForCausalLM.from_pretrained(
-            source.folder, dtype=torch.float32, local_files_only=True, **more
+            source.folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False, **more
         )
 
 

@@ -91,6 +91,14 @@ def require(name: str, config: PretrainedConfig) -> None:
         raise UserError("LoRA needs peft: pip install 'tidegate[pretrained]'")
 
 
+def identity(name: str) -> str:
+    """SHA-256 of the weights of a base model that is on disk; empty where there is none. Raises OSError, ValueError."""
+    try:
+        return find(name, False).provenance().sha256 if name else ""
+    except UserError:
+        return ""
+
+
 def _packaged() -> Source:
     found = importlib.util.find_spec(_PACKAGE)
     folder = Path(found.origin).parent if found is not None and found.origin else None

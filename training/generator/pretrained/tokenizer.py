@@ -30,7 +30,8 @@ class PretrainedTokenizer(Tokenizer):
     ) -> None:
         """`files` are its files by name; ids are the model's own.
 
-        Raises UserError for a tokenizer that loses text, because its bits per byte could not be compared.
+        Raises UserError for a tokenizer that loses text, because its bits per byte could not be compared, and for one
+        with more tokens than the model knows.
         """
         super().__init__(Encoder.from_str(files[FILE].decode()))
         self._files, self._size, self._end = files, size, end
@@ -114,6 +115,9 @@ class PretrainedTokenizer(Tokenizer):
         return found
 
     def _check(self) -> None:
+        known = self._encoder.get_vocab_size()
+        if known > self._size:
+            raise UserError(f"the base model's tokenizer has {known} tokens, its embedding {self._size}")
         back = self.decode_bytes(self.encode(_PROBE)).removeprefix(b" ").decode(errors="replace")
         if back != _PROBE:
             raise UserError(
