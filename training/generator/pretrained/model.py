@@ -168,4 +168,5 @@ def _ids(tokenizer: "PreTrainedTokenizerBase", causal: "PreTrainedModel") -> Ids
     first = tokenizer("a")["input_ids"][0]
     separator = tokenizer.get_vocab().get(END)
     begin = first if first == tokenizer.bos_token_id else end if separator is None else separator
-    return Ids(end, begin, tuple(stop for stop in stops if stop != end))
+    rows = causal.get_output_embeddings().weight.shape[0]
+    return Ids(end, begin, tuple(stop for stop in stops if stop != end and stop < rows))

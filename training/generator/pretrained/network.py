@@ -78,22 +78,28 @@ class PretrainedNetwork(Network):
         for tensor in {id(tensor): tensor for tensor in known if tensor is not None}.values():
             tensor[[END_ID, self._end]] = tensor[[self._end, END_ID]]
 
-    @torch.inference_mode()
     def _check(self) -> None:
         """Hold the model to what this class takes for granted, on a few tokens."""
         self.eval()
         known = {END_ID, self._begin, self._end}
         ids = torch.tensor([[token for token in range(12) if token not in known][:8]])
+        try:
+            plain = self._is_plain(ids)
+        except (AttributeError, TypeError):
+            plain = False
+        if not plain:
+            kind = self.causal.config.model_type
+            raise UserError(f"base models of the kind {kind} are not supported: they are no plain decoders")
+
+    @torch.inference_mode()
+    def _is_plain(self, ids: torch.Tensor) -> bool:
+        """Whether logits are a projection of the hidden vectors, and a row in a joined state reads on as alone."""
         whole = self.causal(input_ids=ids, use_cache=False).logits.float()
         hidden, longer = self(ids[:, :6])
         joined = self(ids[:, 3:5])[1].join(longer).take([1, 0])
         stepped, _ = self(ids[0, 6:8, None], joined)
-        for found, wanted in ((self.logits(hidden), whole[:, :6]), (self.logits(stepped[:1]), whole[:, 6:7])):
-            if not torch.allclose(found, wanted, atol=_TOLERANCE, rtol=_TOLERANCE):
-                kind = self.causal.config.model_type
-                raise UserError(
-                    f"base models of the kind {kind} are not supported: they are no plain decoders"
-                )
+        pairs = ((self.logits(hidden), whole[:, :6]), (self.logits(stepped[:1]), whole[:, 6:7]))
+        return all(torch.allclose(found, wanted, atol=_TOLERANCE, rtol=_TOLERANCE) for found, wanted in pairs)
 
 
 def _empty_cache() -> Any:

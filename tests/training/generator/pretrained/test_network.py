@@ -1,11 +1,19 @@
 """A public model behind our interface says what the model itself says, whatever stands beside a row."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config, Gemma2ForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+)
 
 from tests.training.generator.pretrained.bases import KINDS, byte_level, save
 from training.errors import UserError
@@ -91,22 +99,44 @@ def test_what_has_no_text_is_never_drawn_and_other_ends_count_as_the_end(model: 
 
 def test_a_model_of_another_build_is_refused_in_one_line(tmp_path: Path) -> None:
     tokenizer = byte_level()
-    # Its logits go through a tanh after the last layer.
-    config = Gemma2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=8,
-        final_logit_softcapping=0.5,
-        initializer_range=0.3,
-    )
-    folder = save(tmp_path / "capped", Gemma2ForCausalLM(config), tokenizer)
-    with pytest.raises(UserError, match="base models of the kind gemma2 are not supported") as raised:
-        load(str(folder), PretrainedConfig())
-    assert "\n" not in str(raised.value)
+    shape = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 8,
+        "initializer_range": 0.3,
+    }
+    # The logits of one go through a tanh after the last layer, the other keeps no keys and values.
+    capped = Gemma2ForCausalLM(Gemma2Config(**shape, final_logit_softcapping=0.5))
+    recurrent = MambaForCausalLM(MambaConfig(**shape))
+    for kind, causal in (("gemma2", capped), ("mamba", recurrent)):
+        folder = save(tmp_path / kind, causal, tokenizer)
+        with pytest.raises(UserError, match=f"base models of the kind {kind} are not supported") as raised:
+            load(str(folder), PretrainedConfig())
+        assert "\n" not in str(raised.value)
+
+
+def test_what_a_model_stops_at_besides_its_end_token_ends_a_text_too(
+    checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    for path in checkpoints["llama"].iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    stops = json.loads((tmp_path / "generation_config.json").read_text())
+    # The separator of documents, and an id that the vocabulary does not have.
+    stops["eos_token_id"] = [stops["eos_token_id"], 1, 10**6]
+    (tmp_path / "generation_config.json").write_text(json.dumps(stops))
+    model, plain = (load(str(path), PretrainedConfig()) for path in (tmp_path, checkpoints["llama"]))
+    assert model.tokenizer.other_ends.tolist() == [1]
+    hidden = model.network(rows(model)[0])[0][:, -1].detach()
+    p, before = (entry.next_token(hidden, np.zeros((1, 0), np.int64))[0] for entry in (model, plain))
+    raw = model.network.logits(hidden).double().softmax(-1)[0].detach().numpy()
+    # Odds against an ordinary token: what was the separator's now is the end's.
+    assert p[1] == before[1] == 0
+    assert before[END_ID] / before[9] == pytest.approx(raw[END_ID] / raw[9])
+    assert p[END_ID] / p[9] == pytest.approx((raw[END_ID] + raw[1]) / raw[9])
 
 
 def test_a_damaged_model_is_refused_in_one_line(checkpoints: dict[str, Path], tmp_path: Path) -> None:
