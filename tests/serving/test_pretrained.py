@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from serving.probe import probe_bundle
+from serving import golden
 from tests.serving.fakes import Publisher
 from tests.serving.process import Server
 from tests.training.generator.pretrained.bases import folder_of
@@ -94,9 +94,10 @@ def test_roles_reach_the_model_as_single_tokens_and_cannot_be_written(
     assert forged > asked + 5
 
 
-def test_it_passes_the_probe(bundle: Bundle) -> None:
-    result = probe_bundle(bundle.path, None, 20_000.0)
-    assert result.ok, result.detail
+def test_golden_requests_are_answered_as_the_gate_will_ask_them(running: Server, bundle: Bundle) -> None:
+    for entry in json.loads((bundle.path / "golden.json").read_text()):
+        answer = running.http.post("/v1/completions", json={"model": "generator", **entry["request"]})
+        assert golden.reduced(answer.json()) == entry["expect"]
 
 
 def test_mlflow_loads_it_and_answers_as_the_golden_requests_say(bundle: Bundle, tmp_path: Path) -> None:
