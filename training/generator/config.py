@@ -150,7 +150,7 @@ class PretrainedConfig(_Group):
     )
     evaluations: int = Field(4, ge=1, description="Looks at the validation documents besides the first")
     evaluation_documents: int = Field(60, ge=5, description="Validation documents at each look")
-    threads: int = Field(0, ge=0, description="Threads of torch in fitting; 0: its own default")
+    threads: int = Field(0, ge=0, description="Threads that share a step's rows; 0: one a core")
     allow_download: bool = Field(
         False,
         description="Fetch a Hugging Face id that is not in the local cache; off: nothing leaves the machine",

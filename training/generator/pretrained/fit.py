@@ -1,5 +1,6 @@
 """Fine-tuning of a base model, by the loop of our own networks: low-rank adapters (Hu et al. 2022) or all weights."""
 
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +39,8 @@ def fine_tune(
     looks = {"evaluations": config.evaluations, "evaluation_documents": config.evaluation_documents}
     at = np.linspace(0, len(validation) - 1, min(len(validation), config.evaluation_documents)).astype(int)
     shown = validation.take(at)
-    with torch.random.fork_rng(devices=[]), torch_threads(config.threads):
+    threads = config.threads or len(os.sched_getaffinity(0))
+    with torch.random.fork_rng(devices=[]), torch_threads(threads):
         torch.manual_seed(seed)
         finish = _adapt(base, config)
         report = fit_network(
@@ -53,6 +55,7 @@ def fine_tune(
             progress,
             report_look,
             look_first=True,
+            threads=threads,
         )
         finish()
     return report
