@@ -20,6 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from serving.openai_shapes import Message
 from serving.problems import ProblemError
+from training.generator.tokenizer import Rendered
 
 TEMPLATE_FILE = "chat_template.jinja"
 
@@ -47,7 +48,7 @@ def render(messages: Sequence[Message], template: str | None) -> str:
         raise ProblemError(
             "invalid-field", f"messages: the model's chat template refuses them: {error}", [entry]
         ) from error
-    return text
+    return Rendered(text)
 
 
 def _refuse(reason: str) -> None:

@@ -63,7 +63,8 @@ class TextGenerator:
         """The tokens of `prompt` that the model reads: a longer prompt is cut on the left."""
         limit = prompt_limit(self._model)
         # A token has no more characters than bytes, so nothing is cut before encoding that could be read.
-        return self._model.tokenizer.encode(prompt[-limit * self._longest_token :])[-limit:]
+        newest = type(prompt)(prompt[-limit * self._longest_token :])
+        return self._model.tokenizer.encode(newest)[-limit:]
 
     def batch(self) -> TextBatch:
         """For texts of this model side by side."""
