@@ -2,10 +2,11 @@
 
     python -m benchmarks.generation FILE --clients 1,8 --requests 4 --tokens 48 --out DIR
 
-FILE is a text from which tokenizer and n-grams are learned. Both servers hold a Llama of the same sizes and vocabulary
-(random weights: speed does not depend on them) on one thread, get the same prompts and settings (temperature .8, top-p
-.95) and make the same number of tokens a request, streamed. Ours also mixes in its n-grams. The two are measured in
-turn. Processor time is what the server process used, so it holds on a machine that other work shares.
+FILE is a text from which tokenizer and n-grams are learned. Ours is a candidate of default sizes on top of its n-grams; the
+peer is a Llama of the transformer candidate's width, layers, heads, vocabulary and parameters in its blocks. Weights are
+random: speed does not depend on them. Both have one thread, get the same prompts and settings (temperature .8, top-p
+.95) and make the same number of tokens a request, streamed. They are measured in turn. Processor time is what the
+server process used, so it holds on a machine that other work shares.
 """
 
 import argparse
@@ -48,8 +49,9 @@ def prepare(text: str, ours: Path, peer: Path, architecture: str) -> None:
     from training.generator.canaries import Canary
     from training.generator.config import GeneratorConfig, TokenizerConfig
     from training.generator.export import build_network, export
-    from training.generator.mixture import Gate, LanguageModel
+    from training.generator.mixture import LanguageModel
     from training.generator.ngram import NgramModel
+    from training.generator.product import PriorWeight
     from training.generator.tokenizer import Tokenizer
 
     documents = [part for part in text.split("\n\n") if part.strip()]
@@ -61,7 +63,7 @@ def prepare(text: str, ours: Path, peer: Path, architecture: str) -> None:
     torch.manual_seed(0)
     network = build_network(architecture, tokenizer.size, sizes)
     assert network is not None
-    model = LanguageModel(tokenizer, ngram, network, Gate(network.width, ngram.order - 1))
+    model = LanguageModel(tokenizer, ngram, network, PriorWeight(network.width, ngram.order - 1))
     now = datetime.now(UTC)
     bundle = export(ours / "bundle", architecture, model, sizes, [Canary("{}", "0", "en", 1)], now, {})
     publish(ours, bundle)
@@ -69,7 +71,8 @@ def prepare(text: str, ours: Path, peer: Path, architecture: str) -> None:
     llama = {
         "vocab_size": tokenizer.size,
         "hidden_size": config.transformer.width,
-        "intermediate_size": config.transformer.feed_forward,
+        # Its feed-forward layer has three matrices where ours has two.
+        "intermediate_size": config.transformer.feed_forward * 2 // 3,
         "num_hidden_layers": config.transformer.layers,
         "num_attention_heads": config.transformer.heads,
         "num_key_value_heads": config.transformer.heads,
