@@ -2,11 +2,11 @@
 
     python -m benchmarks.generation FILE --clients 1,8 --requests 4 --tokens 48 --out DIR
 
-FILE is a text from which tokenizer and n-grams are learned. Ours is a candidate of default sizes on top of its n-grams; the
-peer is a Llama of the transformer candidate's width, layers, heads, vocabulary and parameters in its blocks. Weights are
-random: speed does not depend on them. Both have one thread, get the same prompts and settings (temperature .8, top-p
-.95) and make the same number of tokens a request, streamed. They are measured in turn. Processor time is what the
-server process used, so it holds on a machine that other work shares.
+FILE is a text from which tokenizer and n-grams are learned. Ours is a candidate of default sizes on top of its n-grams;
+the peer is a Llama of the transformer candidate's width, layers, heads, vocabulary and parameters in its blocks.
+Weights are random: speed does not depend on them. Both have one thread, get the same prompts and settings (temperature
+.8, top-p .95) and make the same number of tokens a request, streamed. They are measured in turn. Processor time is what
+the server process used, so it holds on a machine that other work shares.
 """
 
 import argparse
