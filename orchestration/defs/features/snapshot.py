@@ -14,7 +14,7 @@ from orchestration.defs.retries import SAFE
     kinds={"ducklake", "great_expectations"},
     retry_policy=SAFE,
     deps=[["marts", table] for table in TRAINING_TABLES]
-    + [["marts", "user_days"], ["marts", "daily_activity"]],
+    + [["marts", "user_days"], ["marts", "daily_activity"], ["marts", "document_reports"]],
     check_specs=[
         dg.AssetCheckSpec(
             f"contract_{table}",
