@@ -1,0 +1,128 @@
+"""The gate's decisions on candidates that were trained from feedback, one case a row."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pyarrow as pa
+import pytest
+
+from orchestration.promotion.compare import Scored, compare_preferences
+from orchestration.promotion.decide import decide
+from orchestration.promotion.evidence import ContractResult, ModelFacts
+from tests.promotion.cases import CUT, POLICIES, approval, good, learnt_from_feedback, set_at
+
+LATE = CUT + timedelta(hours=1)
+POLICY = POLICIES["generator"]
+
+
+def from_feedback(drifted=False):
+    return learnt_from_feedback(good("generator", drifted=drifted), drifted)
+
+
+def change(path, new):
+    return lambda evidence: set_at(evidence, tuple(path.split(".")), new)
+
+
+def without_suite(evidence):
+    kept = tuple(r for r in evidence.contracts.results if r.suite != "training.preference_pairs")
+    return replace(evidence, contracts=replace(evidence.contracts, results=kept, n_results=len(kept)))
+
+
+def broken_suite(evidence):
+    bad = ContractResult(
+        suite="training.preference_pairs", rule="masked", critical=True, success=False, detail="1 row"
+    )
+    results = (*evidence.contracts.results, bad)
+    return replace(evidence, contracts=replace(evidence.contracts, results=results, n_results=len(results)))
+
+
+CASES = [
+    # case, change, decision, what the reason says
+    ("it wins pairs and forgets a little", lambda e: e, "promote", "win_rate 0.7200 against 0.7000"),
+    ("it wins pairs and gains on documents", change("versus_champion.low", 0.0), "promote", None),
+    ("it forgets too much", change("versus_champion.low", -0.011), "hold", "no worse than allowed"),
+    ("it does not win pairs", change("preferences.low", 0.0), "hold", "must be above 0"),
+    ("it loses pairs", change("preferences.low", -0.1), "hold", "not surely better"),
+    ("too few prompts", change("preferences.n_units", 49), "hold", "rests on 49 units; 50 are needed"),
+    ("no pairs were compared", change("preferences", None), "hold", "preferences is missing"),
+    ("a win rate that is not a number", change("preferences.low", float("nan")), "hold", "not a finite number"),
+    ("another metric", change("preferences.metric", "bits_per_byte"), "hold", "asks for win_rate"),
+    ("a narrower interval than asked for", change("preferences.confidence", 0.8), "hold", "95%"),
+    ("it has learnt from the pairs", change("candidate.feedback_until", LATE), "hold", "has seen"),
+    ("the champion has learnt from the pairs", change("preferences.other_trained_until", LATE), "hold", "has seen"),
+    ("nobody knows when it learnt", change("candidate.feedback_until", None), "hold", "learnt from feedback"),
+    ("nobody knows how it learnt", change("candidate.learnt_from", None), "hold", "learnt_from is missing"),
+    ("it says that it learnt from data", change("candidate.learnt_from", "data"), "hold", "not surely better"),
+    ("pairs against another bundle", change("preferences.other_digest", "x"), "hold", "not the champion"),
+    ("pairs of another candidate", change("preferences.candidate_digest", "x"), "hold", "not the candidate"),
+    ("stale pairs", change("preferences.computed_at", CUT), "hold", "stale"),
+    ("feedback was not checked", without_suite, "hold", "training.preference_pairs was not checked"),
+    ("feedback breaks its contract", broken_suite, "hold", "training.preference_pairs.masked"),
+    ("unsafe all the same", change("safety", None), "hold", "safety is missing"),
+    ("it is not served", change("serving.golden_ok", False), "hold", "golden requests differ"),
+    ("answers differ very much", change("disagreement.value", 0.6), "review", "very differently"),
+    ("there is no champion", lambda e: replace(
+        good("generator", first=True), candidate=e.candidate, contracts=e.contracts), "hold", "no champion"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("apply", "decision", "said"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_the_gate_decides_on_what_was_learnt_from_feedback(apply, decision, said):
+    found = decide(apply(from_feedback()), POLICY)
+    assert found.decision == decision, found.reasons
+    assert said is None or any(said in reason for reason in found.reasons), found.reasons
+    if decision == "hold":
+        assert decide(replace(apply(from_feedback()), approval=approval()), POLICY).decision == "hold"
+
+
+@pytest.mark.parametrize(("low", "decision"), [(-0.009, "promote"), (-0.011, "hold")])
+def test_after_drift_it_must_not_have_forgotten_on_the_latest_window(low, decision):
+    evidence = set_at(from_feedback(drifted=True), ("latest", "low"), low)
+    assert decide(evidence, POLICY).decision == decision
+
+
+def test_a_candidate_that_learnt_from_data_needs_no_pairs():
+    checks = {check.name: check for check in decide(good("generator"), POLICY).checks}
+    assert checks["preferences"].outcome == "skipped"
+
+
+def test_a_family_without_preferences_promotes_nothing_that_learnt_from_feedback():
+    candidate = replace(good().candidate, learnt_from="feedback", feedback_until=CUT)
+    found = decide(replace(good(), candidate=candidate), POLICIES["recommender"])
+    assert found.decision == "hold"
+    assert "lets nothing be trained from feedback" in found.reasons[0]
+
+
+def scored(name, wins, prompts=None):
+    prompts = prompts or [f"q{n}" for n in range(len(wins))]
+    rows = {
+        "pair_id": [f"p{n}" for n in range(len(wins))],
+        "prompt_id": prompts,
+        "occurred_at": pa.array(
+            [CUT + timedelta(minutes=n) for n in range(len(wins))], pa.timestamp("us", tz="UTC")
+        ),
+        "win": pa.array(wins, pa.float64()),
+    }
+    return Scored(name, name, CUT, pa.table(rows))
+
+
+def test_win_rates_are_compared_on_the_same_pairs_and_prompts_are_resampled():
+    wins = [1.0, 1.0, 1.0, 0.5] * 20
+    found = compare_preferences(scored("new", wins), scored("old", [0.0, 1.0, 0.5, 0.5] * 20), POLICY)
+    assert (found.metric, found.n_units, found.n_rows) == ("win_rate", 80, 80)
+    assert found.candidate_mean == pytest.approx(0.875)
+    assert found.gain == pytest.approx(0.375)
+    assert 0 < found.low < found.gain < found.high
+    assert found.window_start == CUT
+    alike = compare_preferences(
+        scored("new", wins, ["q"] * 80), scored("old", [0.0] * 80, ["q"] * 80), POLICY
+    )
+    assert alike.n_units == 1
+    with pytest.raises(ValueError, match="not the same"):
+        compare_preferences(scored("new", wins), scored("old", wins[:-1]), POLICY)
+
+
+def test_facts_without_a_way_of_training_are_a_gap():
+    assert ModelFacts().learnt_from is None

@@ -1,0 +1,134 @@
+"""A tiny champion learns from made-up feedback, in both languages."""
+
+from datetime import timedelta
+from math import isfinite
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import torch
+
+from tests.training.generator.preference.feedback import START, pair, pairs, rated
+from tests.training.generator.world import tiny
+from training.bundle import Bundle, BundleError, open_bundle
+from training.errors import NotEnoughDataError
+from training.generator.export import export_tuned, read_model
+from training.generator.preference.config import PreferenceConfig
+from training.generator.preference.origin import origin_of
+from training.generator.preference.score import score_bundle_pairs
+from training.generator.preference.train import FeedbackTables, train_preferences
+from training.result import TrainingOutcome
+
+N = 96
+
+
+def config() -> PreferenceConfig:
+    known = tiny()
+    made = PreferenceConfig(corpus=known.corpus, evaluation=known.evaluation, safety=known.safety)
+    made.feedback.min_pairs, made.feedback.min_heldout_prompts = 20, 5
+    made.dpo.max_epochs, made.dpo.max_seconds, made.dpo.learning_rate = 4.0, 3600.0, 3e-3
+    made.dpo.evaluations, made.dpo.evaluation_documents, made.dpo.max_forgetting = 4, 20, 0.05
+    return made
+
+
+def feedback() -> FeedbackTables:
+    alone = [
+        {"prompt_id": "x", "response": " was too loud...", "verdict": -1},
+        {"response": " seemed worth it!"},
+    ]
+    return FeedbackTables(pairs([pair(n) for n in range(N)]), rated(alone), 200)
+
+
+@pytest.fixture(scope="session")
+def champion(outcome: TrainingOutcome, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The tiny network with most of the say: after 40 steps the gate leaves nearly all of it to the counts."""
+    source = open_bundle(outcome.candidate("lstm").bundle.path, "generator")
+    model = read_model(source)
+    assert model.gate is not None
+    with torch.no_grad():
+        model.gate.out.bias.fill_(-2.0)
+        model.gate.out.weight.zero_()
+    target = tmp_path_factory.mktemp("champion") / "lstm"
+    return export_tuned(target, source, model, source.trained_until, {}, {})
+
+
+@pytest.fixture(scope="session")
+def learnt(champion: Bundle, corpus: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> TrainingOutcome:
+    folder = tmp_path_factory.mktemp("learnt")
+    return train_preferences(champion, corpus, feedback(), config(), folder, lambda line: None, {"x": "y"})
+
+
+def test_the_candidate_prefers_what_people_prefer_and_forgets_little(learnt: TrainingOutcome) -> None:
+    metrics = learnt.candidate(learnt.best).metrics
+    assert all(isfinite(value) for value in metrics.values())
+    assert metrics["feedback/win_rate"] > metrics["champion/feedback/win_rate"] + 0.2
+    assert metrics["test/bits_per_byte"] < metrics["champion/test/bits_per_byte"] + 0.1
+    curves = learnt.candidate(learnt.best).curves
+    assert {"validation/reward_margin", "validation/reward_accuracy"} <= set(curves[0])
+    assert any("train/unpaired_loss" in entry for entry in curves)
+
+
+def test_the_candidate_is_the_champion_but_for_its_weights(learnt: TrainingOutcome, champion: Bundle) -> None:
+    bundle = open_bundle(learnt.candidate("lstm_dpo").bundle.path, "generator")
+    assert bundle.architecture == "lstm"
+    changed = {
+        name for name, entry in bundle.manifest["files"].items() if entry != champion.manifest["files"][name]
+    }
+    assert changed == {"weights.safetensors", "golden.json"}
+    before, after = read_model(champion), read_model(bundle)
+    for name, array in before.ngram.arrays().items():
+        assert (array == after.ngram.arrays()[name]).all()
+    assert bundle.manifest["lineage"] == {"x": "y"}
+    assert bundle.manifest["extra"]["vocabulary"] == champion.manifest["extra"]["vocabulary"]
+
+
+def test_the_bundle_tells_what_it_learnt_from(learnt: TrainingOutcome, champion: Bundle) -> None:
+    origin = origin_of(learnt.candidate("lstm_dpo").bundle)
+    assert origin is not None
+    assert (origin.champion, origin.rows) == (champion.digest, 200)
+    assert origin.until == START + timedelta(minutes=N * 3 // 4)
+    assert origin_of(champion) is None
+
+
+def test_champion_and_candidate_are_scored_on_the_same_pairs_as_in_the_run(
+    learnt: TrainingOutcome, champion: Bundle
+) -> None:
+    candidate = learnt.candidate("lstm_dpo")
+    origin = origin_of(candidate.bundle)
+    assert origin is not None
+    rows = [score_bundle_pairs(one, feedback().pairs, origin.until) for one in (candidate.bundle, champion)]
+    assert rows[0]["pair_id"].equals(rows[1]["pair_id"])
+    rates = [sum(table["win"].to_pylist()) / table.num_rows for table in rows]
+    assert rates[0] == pytest.approx(candidate.metrics["feedback/win_rate"])
+    assert rates[1] == pytest.approx(candidate.metrics["champion/feedback/win_rate"])
+    with pytest.raises(BundleError, match="has learnt from feedback up to"):
+        score_bundle_pairs(candidate.bundle, feedback().pairs, origin.until - timedelta(seconds=1))
+
+
+def test_a_reviewer_finds_curves_and_samples_side_by_side(learnt: TrainingOutcome) -> None:
+    candidate = learnt.candidate("lstm_dpo")
+    assert set(candidate.plots) == {"preferences.png"}
+    assert candidate.texts["samples.md"].count("| champion | candidate |") == 9
+    assert "win rate on held-out pairs" in candidate.texts["comparison.md"]
+    assert learnt.baselines == ["ngram"]
+    names = [{key for key in c.metrics if key.startswith("test/")} for c in learnt.candidates]
+    assert names[0] == names[1]
+
+
+def test_a_champion_without_weights_learns_nothing_and_says_so(
+    outcome: TrainingOutcome, corpus: pa.Table, tmp_path: Path
+) -> None:
+    counts = open_bundle(outcome.candidate("ngram").bundle.path, "generator")
+    with pytest.raises(NotEnoughDataError, match="without weights"):
+        train_preferences(counts, corpus, feedback(), config(), tmp_path, lambda line: None)
+
+
+def test_feedback_that_teaches_nothing_gives_no_candidate(
+    champion: Bundle, corpus: pa.Table, tmp_path: Path
+) -> None:
+    still = config()
+    still.dpo.max_forgetting, still.dpo.learning_rate, still.dpo.max_epochs = 0.0, 1.0, 1.0
+    still.dpo.corpus_weight = still.dpo.nll_weight = 0.0
+    with pytest.raises(NotEnoughDataError, match="found no weights"):
+        train_preferences(champion, corpus, feedback(), still, tmp_path, lambda line: None)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,92 @@
+"""Log-probabilities of continuations under the model as it is served, and the losses that feedback gives.
+
+Direct preference optimisation (Rafailov et al. 2023, equation 7), with the chosen text's own likelihood beside it (Pang
+et al. 2024, "Iterative Reasoning Preference Optimization") where it must not fall; ratings without an opposite by
+APO-zero (D'Oosterlinck et al. 2024), which is KTO (Ethayarajh et al. 2024) with its point of reference at the champion.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from training.generator.mixture import LanguageModel, mix
+from training.generator.ngram import NgramModel, join_documents
+from training.generator.preference.data import Continuation
+from training.generator.tokenizer import END_ID
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A continuation with what the n-gram model, which does not change, says of its scored tokens."""
+
+    text: Continuation
+    log_ngram: torch.Tensor
+    """float32 [scored]"""
+    masses: torch.Tensor
+    """float32 [scored, order - 1]"""
+
+
+def counted(ngram: NgramModel, texts: list[Continuation]) -> list[Counted]:
+    """Look all tokens up once."""
+    p, masses = ngram.score(join_documents([text.ids for text in texts]))
+    ends = np.cumsum([len(text.ids) + 1 for text in texts])
+    found = []
+    for text, end in zip(texts, ends.tolist(), strict=True):
+        begin = end - len(text.ids) - 1 + text.start
+        part = slice(begin, begin + text.n_scored)
+        found.append(Counted(text, torch.from_numpy(np.log(p[part])).float(), torch.from_numpy(masses[part])))
+    return found
+
+
+def log_probabilities(model: LanguageModel, texts: list[Counted]) -> torch.Tensor:
+    """Natural log-probability of every text's scored tokens together, float32 [texts], with gradients to network and
+    gate.
+
+    A text longer than the network's context is read from its end. Raises ValueError for a model without a network, or
+    a response that does not fit into its context.
+    """
+    network = model.network
+    if network is None:
+        raise ValueError("a model without a network has no gradients")
+    read = [_window(entry.text, network.context) for entry in texts]
+    inputs = torch.full((len(texts), max(len(tokens) for tokens, _ in read)), END_ID, dtype=torch.int64)
+    rows, places = [], []
+    for row, ((tokens, first), entry) in enumerate(zip(read, texts, strict=True)):
+        inputs[row, : len(tokens)] = torch.from_numpy(tokens)
+        rows += [row] * entry.text.n_scored
+        places += range(first, first + entry.text.n_scored)
+    hidden, _ = network(inputs)
+    at = torch.tensor(rows)
+    seen = hidden[at, torch.tensor(places)]
+    targets = np.concatenate([_targets(entry.text) for entry in texts]).astype(np.int64)
+    found = -functional.cross_entropy(network.logits(seen), torch.from_numpy(targets), reduction="none")
+    if model.gate is not None:
+        gate = model.gate(seen, torch.cat([entry.masses for entry in texts]))
+        found = mix(gate, found, torch.cat([entry.log_ngram for entry in texts]))
+    return torch.zeros(len(texts)).index_add(0, at, found)
+
+
+def _window(text: Continuation, context: int | None) -> tuple[np.ndarray, int]:
+    """Tokens that the network reads, int64, and the place of the first that is answered by a scored token."""
+    tokens = np.concatenate([[END_ID], text.ids]).astype(np.int64)[: text.start + text.n_scored]
+    dropped = 0 if context is None else max(0, len(tokens) - context)
+    if dropped > text.start:
+        raise ValueError(f"a response of {text.n_scored} tokens does not fit into the context of {context}")
+    return tokens[dropped:], text.start - dropped
+
+
+def _targets(text: Continuation) -> np.ndarray:
+    return np.append(text.ids, END_ID)[text.start : text.start + text.n_scored]
+
+
+def dpo_loss(chosen: torch.Tensor, rejected: torch.Tensor, beta: float) -> torch.Tensor:
+    """-log sigmoid(beta (chosen - rejected)) of each pair; both are log-ratios of the policy to the reference."""
+    return -functional.logsigmoid(beta * (chosen - rejected))
+
+
+def apo_zero_loss(ratios: torch.Tensor, liked: torch.Tensor, beta: float) -> torch.Tensor:
+    """1 - sigmoid(beta r) of liked texts, sigmoid(beta r) of the others; `liked` is a bool tensor."""
+    reward = beta * ratios
+    return torch.where(liked, torch.sigmoid(-reward), torch.sigmoid(reward))
