@@ -85,6 +85,8 @@ def judge_cycle(
         return Verdict(decided, fresh=False, later=_said_since(rows, decided))
     champion = succession(rows).champion
     if cycle.learnt_from == "feedback" and (champion is None or champion.digest != cycle.champion):
+        if learnt_from is None:
+            return judge_cycle(settings, model, progress, dagster_run_id, "data")
         return Verdict.skipped(model, f"cycle {cycle.cycle_id} learnt from feedback on an earlier champion")
     run_id = cycle.runs[cycle.best]
     version = desk.registry.register(

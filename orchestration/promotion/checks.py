@@ -236,10 +236,16 @@ def _leak(part: Comparison, candidate: ModelFacts | None, *, of_feedback: bool) 
 
 
 def least_gain(evidence: Evidence, policy: Policy) -> float:
-    """What the candidate must surely gain on the champion: of one trained from feedback that it has not forgotten."""
-    wanted, candidate = policy.preferences, evidence.candidate
+    """What the candidate must surely gain on the champion.
+
+    One that was trained from feedback must not have forgotten more than the margin. A champion that was may have given
+    as much for what people prefer, so who learnt from data alone takes its place only by winning more than that.
+    """
+    wanted, candidate, champion = policy.preferences, evidence.candidate, evidence.champion
     if wanted is not None and candidate is not None and candidate.learnt_from == "feedback":
         return -wanted.forgetting_margin
+    if wanted is not None and champion is not None and champion.learnt_from == "feedback":
+        return max(policy.comparison.min_gain, wanted.forgetting_margin)
     return policy.comparison.min_gain
 
 

@@ -39,8 +39,9 @@ def broken_suite(evidence):
 CASES = [
     # case, change, decision, what the reason says
     ("it wins pairs and forgets a little", lambda e: e, "promote", "win_rate 0.7200 against 0.7000"),
-    ("it wins pairs and gains on documents", change("versus_champion.low", 0.0), "promote", None),
-    ("it forgets too much", change("versus_champion.low", -0.011), "hold", "no worse than allowed"),
+    ("it wins pairs and gains on documents", lambda e: replace(
+        e, versus_champion=replace(e.versus_champion, gain=0.01, low=0.0, high=0.02)), "promote", None),
+    ("it forgets too much", change("versus_champion.low", -0.021), "hold", "no worse than allowed"),
     ("it does not win pairs", change("preferences.low", 0.0), "hold", "must be above 0"),
     ("it loses pairs", change("preferences.low", -0.1), "hold", "not surely better"),
     ("too few prompts", change("preferences.n_units", 49), "hold", "rests on 49 units; 50 are needed"),
@@ -77,10 +78,19 @@ def test_the_gate_decides_on_what_was_learnt_from_feedback(apply, decision, said
         assert decide(replace(apply(from_feedback()), approval=approval()), POLICY).decision == "hold"
 
 
-@pytest.mark.parametrize(("low", "decision"), [(-0.009, "promote"), (-0.011, "hold")])
+@pytest.mark.parametrize(("low", "decision"), [(-0.019, "promote"), (-0.021, "hold")])
 def test_after_drift_it_must_not_have_forgotten_on_the_latest_window(low, decision):
     evidence = set_at(from_feedback(drifted=True), ("latest", "low"), low)
     assert decide(evidence, POLICY).decision == decision
+
+
+@pytest.mark.parametrize(("low", "decision"), [(0.021, "promote"), (0.019, "hold")])
+def test_who_learnt_from_data_alone_replaces_what_people_prefer_only_by_a_clear_win(low, decision):
+    evidence = good("generator")
+    learnt = replace(evidence.champion, learnt_from="feedback", feedback_until=CUT)
+    versus = replace(evidence.versus_champion, gain=0.025, low=low, high=0.03)
+    found = decide(replace(evidence, champion=learnt, versus_champion=versus), POLICY)
+    assert found.decision == decision, found.reasons
 
 
 def test_a_candidate_that_learnt_from_data_needs_no_pairs():

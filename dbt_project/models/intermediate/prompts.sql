@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 select
     prompt_id,
     arg_min(prompt, {'occurred_at': occurred_at, 'judgement_id': judgement_id}) as prompt,

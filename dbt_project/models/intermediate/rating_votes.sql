@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 -- The last word of each person on each text.
 with judgements as (
     select * from {{ ref('judgements') }}

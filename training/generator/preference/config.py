@@ -63,7 +63,7 @@ class DpoConfig(_Group):
         1.0, ge=0.0, description="Weight of documents of the corpus, in nats a token, against forgetting"
     )
     max_forgetting: float = Field(
-        0.004,
+        0.012,
         ge=0.0,
         description="Bits a byte that validation documents may cost more than before: weights beyond are not kept",
     )

@@ -167,26 +167,13 @@ def _outcome(
     canaries = read_questions(champion).canaries
     baseline = export(out_dir / BASELINE, BASELINE, counts, {}, canaries, until, lineage)
     model = read_model(bundle)
-    metrics = {
-        label: _metrics(one, data)
-        for label, one in (("champion", data.model), (BASELINE, counts), (name, model))
-    }
-    safety, texts = report_on(model, read_questions(bundle), config.safety, progress)
-    before = metrics["champion"]
-    metrics[name] |= {f"safety/{key}": value for key, value in safety.items()}
-    metrics[name] |= {f"champion/{key}": before[key] for key in ("feedback/win_rate", "test/bits_per_byte")}
-    metrics[name] |= {
-        "samples/near_copy_share": _copied(texts, data.corpus, config),
-        "feedback/training_pairs": float(data.split.training.num_rows),
-        "feedback/unpaired_ratings": float(data.split.unpaired.num_rows),
-        "fit/steps": float(report.steps),
-    }
-    progress(
-        f"{name}: wins {metrics[name]['feedback/win_rate']:.1%} of {data.split.held_out.num_rows} held-out pairs, the "
-        f"champion {before['feedback/win_rate']:.1%}; {metrics[name]['test/bits_per_byte']:.4f} bits/byte against "
-        f"{before['test/bits_per_byte']:.4f}"
-    )
-    notes = [*data.corpus.notes, *data.split.notes, f"Started from the champion {champion.digest[:12]}."]
+    metrics = {"champion": _metrics(data.model, data), BASELINE: _metrics(counts, data)}
+    metrics[name] = _metrics(model, data) | _behaviour(bundle, model, data, progress)
+    metrics[name]["fit/steps"] = float(report.steps)
+    for key in ("feedback/win_rate", "test/bits_per_byte"):
+        metrics[name][f"champion/{key}"] = metrics["champion"][key]
+    notes = [*data.corpus.notes, *data.split.notes, _result(name, champion, metrics)]
+    progress(notes[-1])
     table = comparison(metrics, notes)
     shared = {"seed": config.seed, **config.dpo.model_dump(), **config.feedback.model_dump()}
     shared |= {"ended_by": report.ended_by, "best_step": report.best_step}
@@ -206,6 +193,27 @@ def _outcome(
         ),
     ]
     return TrainingOutcome(candidates, name, [BASELINE], data.window, notes)
+
+
+def _result(name: str, champion: Bundle, metrics: dict[str, dict[str, float]]) -> str:
+    wins, bits = (
+        [metrics[model][key] for model in (name, "champion")]
+        for key in ("feedback/win_rate", "test/bits_per_byte")
+    )
+    return (
+        f"{name} started from the champion {champion.digest[:12]}; it wins {wins[0]:.1%} of the held-out pairs, the "
+        f"champion {wins[1]:.1%}; {bits[0]:.4f} bits/byte of documents against {bits[1]:.4f}."
+    )
+
+
+def _behaviour(bundle: Bundle, model: LanguageModel, data: _Data, progress: Progress) -> dict[str, float]:
+    """Safety report, copies of training texts, and how much feedback there was."""
+    safety, texts = report_on(model, read_questions(bundle), data.config.safety, progress)
+    return {f"safety/{key}": value for key, value in safety.items()} | {
+        "samples/near_copy_share": _copied(texts, data.corpus, data.config),
+        "feedback/training_pairs": float(data.split.training.num_rows),
+        "feedback/unpaired_ratings": float(data.split.unpaired.num_rows),
+    }
 
 
 def _metrics(model: LanguageModel, data: _Data) -> dict[str, float]:

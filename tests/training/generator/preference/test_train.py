@@ -26,7 +26,7 @@ def config() -> PreferenceConfig:
     known = tiny()
     made = PreferenceConfig(corpus=known.corpus, evaluation=known.evaluation, safety=known.safety)
     made.feedback.min_pairs, made.feedback.min_heldout_prompts = 20, 5
-    made.dpo.max_epochs, made.dpo.max_seconds, made.dpo.learning_rate = 4.0, 3600.0, 3e-3
+    made.dpo.max_epochs, made.dpo.max_seconds, made.dpo.learning_rate = 8.0, 3600.0, 1e-2
     made.dpo.evaluations, made.dpo.evaluation_documents, made.dpo.max_forgetting = 4, 20, 0.05
     return made
 
@@ -123,9 +123,10 @@ def test_a_champion_without_weights_learns_nothing_and_says_so(
         train_preferences(counts, corpus, feedback(), config(), tmp_path, lambda line: None)
 
 
-def test_feedback_that_teaches_nothing_gives_no_candidate(
-    champion: Bundle, corpus: pa.Table, tmp_path: Path
+def test_learning_that_forgets_too_much_gives_no_candidate(
+    outcome: TrainingOutcome, corpus: pa.Table, tmp_path: Path
 ) -> None:
+    champion = open_bundle(outcome.candidate("lstm").bundle.path, "generator")
     still = config()
     still.dpo.max_forgetting, still.dpo.learning_rate, still.dpo.max_epochs = 0.0, 1.0, 1.0
     still.dpo.corpus_weight = still.dpo.nll_weight = 0.0
