@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from orchestration.promotion.bootstrap import PairedResult, paired_bootstrap
 from orchestration.promotion.evidence import Comparison, SliceComparison, SliceEvidence
 from orchestration.promotion.policy import ComparisonPolicy, Policy, PreferencePolicy
+from training.generator.preference.wins import wins
 
 _KEYS = {"recommender": ("user_id", "item_id", "occurred_at"), "generator": ("document_id",)}
 _UNITS = {"recommender": "user_id", "generator": "document_id"}
@@ -50,8 +51,8 @@ def compare(
 
 
 def compare_preferences(candidate: Scored, other: Scored, policy: Policy) -> Comparison:
-    """The candidate's gain in win rate on the same held-out pairs, resampling prompts; `trained_until` of both is the
-    time up to which they have learnt from feedback.
+    """Win rates of the two against each other on the same held-out pairs, resampling prompts; `trained_until` of both
+    is the time up to which they have learnt from feedback.
 
     Raises ValueError when the two were scored on different pairs, or on none, or the policy has no preferences.
     """
@@ -59,9 +60,10 @@ def compare_preferences(candidate: Scored, other: Scored, policy: Policy) -> Com
     if wanted is None:
         raise ValueError(f"the policy of the {policy.model} asks for no preferences")
     _demand_equal(candidate, other, ["pair_id", "prompt_id", "occurred_at"])
+    won = wins(candidate.rows["apart"].to_numpy(), other.rows["apart"].to_numpy(), wanted.tie)
     result = paired_bootstrap(
-        candidate.rows["win"].to_numpy(),
-        other.rows["win"].to_numpy(),
+        won,
+        1 - won,
         np.array(candidate.rows["prompt_id"].to_pylist(), dtype=object).astype(str),
         resamples=wanted.resamples,
         confidence=wanted.confidence,

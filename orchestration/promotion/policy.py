@@ -37,7 +37,8 @@ class ComparisonPolicy(_Part):
 class PreferencePolicy(_Part):
     """Point 3, of a candidate that was trained from feedback: what people prefer, and no forgetting."""
 
-    metric: str = Field(description="Metric of the table of held-out pairs.")
+    metric: str = Field(description="What the comparison on held-out pairs is called.")
+    tie: float = Field(ge=0, description="Bits a byte: a smaller difference on a pair is a tie.")
     min_gain: float = Field(ge=0, description="The interval's lower end must lie above this.")
     min_units: int = Field(ge=2, description="Prompts that the held-out pairs must come from.")
     confidence: float = Field(0.95, gt=0.5, lt=1)

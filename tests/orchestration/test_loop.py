@@ -189,7 +189,7 @@ def test_ratings_turn_into_a_judged_candidate_that_writes_what_people_like(
     settings = looped.settings
     champion = open_bundle(read_champions(settings.home)["generator"].bundle, "generator")
     before = read_model(champion)
-    count = leave_journals(settings, before, 240, 3)
+    count = leave_journals(settings, before, 300, 4)
     ingest_incoming(settings, looped.said.append)
     build_features(settings, looped.said.append)
     pairs = read_table(settings, "marts.preference_pairs")

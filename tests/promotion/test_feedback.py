@@ -44,7 +44,7 @@ CASES = [
     ("it forgets too much", change("versus_champion.low", -0.021), "hold", "no worse than allowed"),
     ("it does not win pairs", change("preferences.low", 0.0), "hold", "must be above 0"),
     ("it loses pairs", change("preferences.low", -0.1), "hold", "not surely better"),
-    ("too few prompts", change("preferences.n_units", 49), "hold", "rests on 49 units; 50 are needed"),
+    ("too few prompts", change("preferences.n_units", 29), "hold", "rests on 29 units; 30 are needed"),
     ("no pairs were compared", change("preferences", None), "hold", "preferences is missing"),
     ("a win rate that is not a number", change("preferences.low", float("nan")), "hold", "not a finite number"),
     ("another metric", change("preferences.metric", "bits_per_byte"), "hold", "asks for win_rate"),
@@ -105,33 +105,37 @@ def test_a_family_without_preferences_promotes_nothing_that_learnt_from_feedback
     assert "lets nothing be trained from feedback" in found.reasons[0]
 
 
-def scored(name, wins, prompts=None):
-    prompts = prompts or [f"q{n}" for n in range(len(wins))]
+def scored(name, apart, prompts=None):
+    prompts = prompts or [f"q{n}" for n in range(len(apart))]
+    times = [CUT + timedelta(minutes=n) for n in range(len(apart))]
     rows = {
-        "pair_id": [f"p{n}" for n in range(len(wins))],
+        "pair_id": [f"p{n}" for n in range(len(apart))],
         "prompt_id": prompts,
-        "occurred_at": pa.array(
-            [CUT + timedelta(minutes=n) for n in range(len(wins))], pa.timestamp("us", tz="UTC")
-        ),
-        "win": pa.array(wins, pa.float64()),
+        "occurred_at": pa.array(times, pa.timestamp("us", tz="UTC")),
+        "apart": pa.array(apart, pa.float64()),
     }
     return Scored(name, name, CUT, pa.table(rows))
 
 
-def test_win_rates_are_compared_on_the_same_pairs_and_prompts_are_resampled():
-    wins = [1.0, 1.0, 1.0, 0.5] * 20
-    found = compare_preferences(scored("new", wins), scored("old", [0.0, 1.0, 0.5, 0.5] * 20), POLICY)
+def test_the_models_meet_on_the_same_pairs_and_prompts_are_resampled():
+    # Three pairs of four are set further apart, one by too little to count.
+    new, old = [0.5, -0.1, 0.02, 0.3] * 20, [0.1, -0.5, 0.0, 0.295] * 20
+    found = compare_preferences(scored("new", new), scored("old", old), POLICY)
     assert (found.metric, found.n_units, found.n_rows) == ("win_rate", 80, 80)
-    assert found.candidate_mean == pytest.approx(0.875)
-    assert found.gain == pytest.approx(0.375)
+    assert (found.candidate_mean, found.other_mean) == pytest.approx((0.875, 0.125))
     assert 0 < found.low < found.gain < found.high
     assert found.window_start == CUT
-    alike = compare_preferences(
-        scored("new", wins, ["q"] * 80), scored("old", [0.0] * 80, ["q"] * 80), POLICY
-    )
+    reverse = compare_preferences(scored("old", old), scored("new", new), POLICY)
+    assert reverse.gain == pytest.approx(-found.gain)
+    alike = compare_preferences(scored("new", new, ["q"] * 80), scored("old", old, ["q"] * 80), POLICY)
     assert alike.n_units == 1
     with pytest.raises(ValueError, match="not the same"):
-        compare_preferences(scored("new", wins), scored("old", wins[:-1]), POLICY)
+        compare_preferences(scored("new", new), scored("old", old[:-1]), POLICY)
+
+
+def test_two_models_that_are_the_same_win_nothing():
+    same = compare_preferences(scored("new", [0.5] * 60), scored("old", [0.5] * 60), POLICY)
+    assert (same.gain, same.low, same.high) == (0.0, 0.0, 0.0)
 
 
 def test_facts_without_a_way_of_training_are_a_gap():

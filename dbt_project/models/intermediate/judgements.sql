@@ -19,7 +19,7 @@ possible as (
         on
             feedback.request_id = generations.request_id
             and (feedback.choice is null or feedback.choice = generations.choice)
-            and (feedback.response is null or trim(feedback.response) = trim(generations.response))
+            and (feedback.response is null or {{ bare('feedback.response') }} = {{ bare('generations.response') }})
 ),
 
 known as (
@@ -38,8 +38,9 @@ joined as (
         feedback.judgement_id,
         feedback.occurred_at,
         coalesce(feedback.user_id, feedback.judgement_id) as voter,
-        coalesce(feedback.prompt, known.prompt) as prompt,
-        coalesce(feedback.response, known.response) as response,
+        -- What the server knows comes first: a client may have trimmed it, or know a chat's last message alone.
+        coalesce(known.prompt, feedback.prompt) as prompt,
+        coalesce(known.response, feedback.response) as response,
         coalesce(known.ended, false) as ended,
         feedback.rating,
         feedback.edited_text,

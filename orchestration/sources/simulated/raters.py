@@ -19,9 +19,9 @@ from training.generator.behaviour import repetition, units
 
 _WEIGHTS = (0.25, 0.4, 0.35)
 """Of language, topic and style."""
-_TASTE = 0.08
+_TASTE = 0.05
 """Standard deviation of what a reader adds to the truth."""
-_LIKES, _DISLIKES = 0.8, 0.6
+_LIKES, _DISLIKES = 0.78, 0.68
 _EDITS = 0.15
 _UNCLEAN = re.compile(r"https?://|www\.|@\S|<\w+>|[!！]{2,}")
 _HAN = re.compile(r"[\u4e00-\u9fff]")

@@ -13,7 +13,7 @@ class FeedbackConfig(_Group):
     """Which feedback is learnt from, and which is kept to judge by."""
 
     heldout_share: float = Field(
-        0.25,
+        0.3,
         gt=0.0,
         lt=0.9,
         description="Share of the pairs, those of the newest prompts, held out to judge by",
@@ -23,7 +23,7 @@ class FeedbackConfig(_Group):
     )
     min_pairs: int = Field(60, ge=4, description="Fewer training pairs than this: nothing is trained")
     min_heldout_prompts: int = Field(
-        50,
+        30,
         ge=2,
         description="Fewer held-out prompts than this: nothing is trained, as nothing could be judged",
     )
@@ -60,7 +60,7 @@ class DpoConfig(_Group):
         description="Weight of ratings that have no opposite to be paired with; 0: they are not used",
     )
     corpus_weight: float = Field(
-        1.0, ge=0.0, description="Weight of documents of the corpus, in nats a token, against forgetting"
+        4.0, ge=0.0, description="Weight of documents of the corpus, in nats a token, against forgetting"
     )
     max_forgetting: float = Field(
         0.012,
@@ -75,7 +75,7 @@ class DpoConfig(_Group):
     batch_pairs: int = Field(16, ge=1, description="Pairs in one step")
     batch_documents: int = Field(16, ge=1, description="Documents of the corpus in one step")
     document_tokens: int = Field(64, ge=8, description="First tokens of a document that are read in a step")
-    evaluations: int = Field(8, ge=1, description="Looks at validation pairs and documents")
+    evaluations: int = Field(10, ge=1, description="Looks at validation pairs and documents")
     evaluation_documents: int = Field(200, ge=20, description="Validation documents at each look")
     patience: int = Field(3, ge=1, description="Looks without a better value before fitting ends")
     threads: int = Field(1, ge=0, description="Threads of torch; 0: its own default")

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from training.generator.mixture import LanguageModel
+from training.generator.ngram import NgramModel
 from training.generator.preference.config import DpoConfig
 from training.generator.preference.data import Continuation
 from training.generator.preference.loss import Counted, apo_zero_loss, counted, dpo_loss, log_probabilities
@@ -106,7 +107,7 @@ def fit_preferences(
     moved = nn.ModuleList([part for part in (model.network, model.gate) if part is not None]).eval()
     looks = _Looks(model, moved, validation, bits_per_byte, config)
     looks.look(0, report, progress)
-    steps = _steps(training, counted(model.ngram, documents), config, np.random.default_rng([seed, 0xD0]))
+    steps = _steps(training, model.ngram, documents, config, np.random.default_rng([seed, 0xD0]))
     total = math.ceil(config.max_epochs * len(training.chosen.counted) / config.batch_pairs)
     optimiser = torch.optim.AdamW(
         moved.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0
@@ -148,7 +149,11 @@ class _Batch:
 
 
 def _steps(
-    training: Feedback, documents: list[Counted], config: DpoConfig, rng: np.random.Generator
+    training: Feedback,
+    ngram: NgramModel,
+    documents: list[Continuation],
+    config: DpoConfig,
+    rng: np.random.Generator,
 ) -> Iterator[_Batch]:
     """Batches without end; ratings without an opposite come in proportion to the pairs, twice as many at most."""
     n, alone = len(training.chosen.counted), len(training.unpaired.counted)
@@ -166,7 +171,7 @@ def _steps(
                 *training.pairs(order[begin : begin + config.batch_pairs]),
                 training.unpaired.take(some),
                 training.liked[torch.from_numpy(some)],
-                [documents[i] for i in said] if config.corpus_weight else [],
+                counted(ngram, [documents[i] for i in said]) if config.corpus_weight else [],
             )
 
 

@@ -52,12 +52,17 @@ def _cell(text: str) -> str:
 
 def comparison(metrics: Mapping[str, dict[str, float]], notes: Sequence[str]) -> str:
     """The markdown table of a training from feedback: every model on held-out pairs and documents."""
-    rows = ["| model | win rate on held-out pairs | bits per byte (95 %) |", "|---|---|---|"]
+    rows = [
+        "| model | win rate against the champion | pairs ranked right | bits per byte (95 %) |",
+        "|---|---|---|---|",
+    ]
     for name, values in metrics.items():
         mean, low, high = (values[f"test/bits_per_byte{end}"] for end in ("", "_low", "_high"))
-        rows.append(f"| {name} | {values['feedback/win_rate']:.4f} | {mean:.4f} [{low:.4f}, {high:.4f}] |")
+        won, right = values["feedback/win_rate"], values["feedback/ranked_right"]
+        rows.append(f"| {name} | {won:.4f} | {right:.4f} | {mean:.4f} [{low:.4f}, {high:.4f}] |")
     text = (
-        "The win rate is the share of held-out pairs whose preferred text takes fewer bits a byte than the other one,\n"
-        "given the prompt. No prompt of a held-out pair was learnt from. Bits per byte as in every cycle.\n"
+        "The win rate is the share of held-out pairs whose two texts a model sets further apart than the champion,\n"
+        "in bits a byte given the prompt; ranked right are those whose preferred text takes fewer. No prompt of a\n"
+        "held-out pair was learnt from. Bits per byte as in every cycle.\n"
     )
     return "\n".join([*rows, "", text, *(f"- {note}" for note in notes), ""])

@@ -1,7 +1,9 @@
-"""Win rate on held-out pairs: how often a model finds the text that people prefer the likelier one.
+"""Two models on held-out pairs: which of them sets the text that people prefer further apart from the other one.
 
-Likelier means fewer bits a UTF-8 byte of the text, given the prompt: comparable across tokenizers, and a text does not
-win by being short. The end counts where the model or a person ended the text. Ties are half a win.
+How far apart is told in bits a UTF-8 byte of the texts, given the prompt: comparable across tokenizers, and no text
+wins by being short. The end counts where the model or a person ended the text. On log-ratios this is the accuracy of
+the reward that direct preference optimisation implies (Rafailov et al. 2023, section 4); a change too small to be heard
+is a tie, so that a model cannot win by hardly moving.
 """
 
 from datetime import datetime
@@ -38,7 +40,9 @@ def score_bundle_pairs(bundle: Bundle, pairs: pa.Table, start: datetime) -> pa.T
 
 
 def score_pairs(model: LanguageModel, pairs: pa.Table, batch_tokens: int) -> pa.Table:
-    """Columns: pair_id, prompt_id, occurred_at, chosen and rejected (bits a byte), win (1, 0, or 0.5 for a tie)."""
+    """Columns: pair_id, prompt_id, occurred_at, chosen and rejected (bits a byte), and apart, which is how many more
+    the rejected text takes.
+    """
     prompts = pairs["prompt"].to_pylist()
     chosen, rejected = (
         response_bits(
@@ -53,7 +57,7 @@ def score_pairs(model: LanguageModel, pairs: pa.Table, batch_tokens: int) -> pa.
             "occurred_at": pairs["occurred_at"],
             "chosen": pa.array(chosen, pa.float64()),
             "rejected": pa.array(rejected, pa.float64()),
-            "win": pa.array(0.5 + 0.5 * np.sign(rejected - chosen), pa.float64()),
+            "apart": pa.array(rejected - chosen, pa.float64()),
         }
     )
 

@@ -23,6 +23,7 @@ from training.generator.preference.fit import Feedback, FitReport, Texts, fit_pr
 from training.generator.preference.origin import Origin
 from training.generator.preference.report import comparison, preference_curves, side_by_side
 from training.generator.preference.score import score_pairs
+from training.generator.preference.wins import wins
 from training.generator.prompts import PROMPTS
 from training.generator.safety import report_on
 from training.generator.sample import sample_texts
@@ -170,7 +171,7 @@ def _outcome(
     metrics = {"champion": _metrics(data.model, data), BASELINE: _metrics(counts, data)}
     metrics[name] = _metrics(model, data) | _behaviour(bundle, model, data, progress)
     metrics[name]["fit/steps"] = float(report.steps)
-    for key in ("feedback/win_rate", "test/bits_per_byte"):
+    for key in ("feedback/ranked_right", "feedback/apart_bits_per_byte", "test/bits_per_byte"):
         metrics[name][f"champion/{key}"] = metrics["champion"][key]
     notes = [*data.corpus.notes, *data.split.notes, _result(name, champion, metrics)]
     progress(notes[-1])
@@ -196,13 +197,10 @@ def _outcome(
 
 
 def _result(name: str, champion: Bundle, metrics: dict[str, dict[str, float]]) -> str:
-    wins, bits = (
-        [metrics[model][key] for model in (name, "champion")]
-        for key in ("feedback/win_rate", "test/bits_per_byte")
-    )
+    bits = [metrics[model]["test/bits_per_byte"] for model in (name, "champion")]
     return (
-        f"{name} started from the champion {champion.digest[:12]}; it wins {wins[0]:.1%} of the held-out pairs, the "
-        f"champion {wins[1]:.1%}; {bits[0]:.4f} bits/byte of documents against {bits[1]:.4f}."
+        f"{name} started from the champion {champion.digest[:12]} and wins {metrics[name]['feedback/win_rate']:.1%} of "
+        f"the held-out pairs against it; {bits[0]:.4f} bits/byte of documents against {bits[1]:.4f}."
     )
 
 
@@ -222,8 +220,13 @@ def _metrics(model: LanguageModel, data: _Data) -> dict[str, float]:
         score_rows(model, data.test, evaluation.batch_tokens), evaluation, data.config.seed
     )
     for label, table in (("validation", data.split.validation), ("feedback", data.split.held_out)):
-        wins = score_pairs(model, table, evaluation.batch_tokens)["win"].to_numpy()
-        found[f"{label}/win_rate"] = float(wins.mean())
+        apart, before = (
+            score_pairs(one, table, evaluation.batch_tokens)["apart"].to_numpy()
+            for one in (model, data.model)
+        )
+        found[f"{label}/win_rate"] = float(wins(apart, before).mean())
+        found[f"{label}/apart_bits_per_byte"] = float(apart.mean())
+        found[f"{label}/ranked_right"] = float((apart > 0).mean())
     return found
 
 

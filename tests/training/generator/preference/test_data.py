@@ -8,7 +8,7 @@ from training.errors import NotEnoughDataError, UserError
 from training.generator.preference.config import FeedbackConfig
 from training.generator.preference.data import held_out_pairs, split_feedback
 
-CONFIG = FeedbackConfig(min_pairs=10, min_heldout_prompts=5)
+CONFIG = FeedbackConfig(min_pairs=10, min_heldout_prompts=5, heldout_share=0.25)
 
 
 def ids(table: pa.Table) -> set[str]:
