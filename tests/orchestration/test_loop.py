@@ -189,7 +189,7 @@ def test_ratings_turn_into_a_judged_candidate_that_writes_what_people_like(
     settings = looped.settings
     champion = open_bundle(read_champions(settings.home)["generator"].bundle, "generator")
     before = read_model(champion)
-    count = leave_journals(settings, before, 300, 4)
+    count = leave_journals(settings, before, 200, 4)
     ingest_incoming(settings, looped.said.append)
     build_features(settings, looped.said.append)
     pairs = read_table(settings, "marts.preference_pairs")
@@ -231,7 +231,7 @@ def test_ratings_turn_into_a_judged_candidate_that_writes_what_people_like(
     candidate = open_bundle(Path(latest_bundle(settings)), "generator")
     origin = origin_of(candidate)
     assert origin is not None and origin.champion == champion.digest
-    gains = truths(read_model(candidate), 60, 4) - truths(before, 60, 4)
+    gains = truths(read_model(candidate), 60, 3) - truths(before, 60, 3)
     assert gains.mean() - 1.64 * gains.std() / len(gains) ** 0.5 > 0, gains.mean()
 
 

@@ -52,7 +52,8 @@ def log_probabilities(model: LanguageModel, texts: list[Counted]) -> torch.Tenso
         raise ValueError("a model without a network has no gradients")
     read = [_window(entry.text, network.context) for entry in texts]
     inputs = torch.full((len(texts), max(len(tokens) for tokens, _ in read)), END_ID, dtype=torch.int64)
-    rows, places = [], []
+    rows: list[int] = []
+    places: list[int] = []
     for row, ((tokens, first), entry) in enumerate(zip(read, texts, strict=True)):
         inputs[row, : len(tokens)] = torch.from_numpy(tokens)
         rows += [row] * entry.text.n_scored

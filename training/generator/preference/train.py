@@ -140,8 +140,9 @@ def _openings(model: LanguageModel, texts: list[str], most: int) -> list[Continu
 
 def _encoded(model: LanguageModel, pairs: pa.Table, unpaired: pa.Table, config: PreferenceConfig) -> Feedback:
     def texts(table: pa.Table, side: str, ended: str) -> Texts:
-        columns = (table[name].to_pylist() for name in ("prompt", side, ended))
-        return Texts.of(model, continuations(model.tokenizer.encode_all, *columns, config.feedback))
+        prompts, responses, ends = (table[name].to_pylist() for name in ("prompt", side, ended))
+        encode = model.tokenizer.encode_all
+        return Texts.of(model, continuations(encode, prompts, responses, ends, config.feedback))
 
     return Feedback(
         texts(pairs, "chosen", "chosen_ended"),
