@@ -1,7 +1,7 @@
 """The training loop: preferences, the chosen texts' likelihood, and the corpus, all under the model as it is served.
 
 Tokenizer and n-gram model stay the champion's; network and gate move, without dropout, their start the reference. A
-gate that were held would leave the counts the last word wherever they have it now.
+gate that were held would leave a network nothing to learn wherever it leaves it nothing to say.
 Kept are the weights with the least loss on validation pairs among those that have forgotten no more than is allowed.
 """
 
