@@ -106,7 +106,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "users": ("user_id",),
     "follows": ("follower_id", "followee_id"),
     "feedback": ("request_id", "occurred_at"),
-    "generations": ("request_id", "choice", "occurred_at", "response"),
+    "generations": ("request_id", "choice", "occurred_at"),
 }
 
 

@@ -74,7 +74,6 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("feedback", {"request_id": None}, "request_id is missing"),
     ("feedback", {"choice": -1}, "choice is negative"),
     ("generations", {"choice": None}, "choice is missing"),
-    ("generations", {"response": None}, "response is missing"),
     ("generations", {"finish_reason": "tired"}, "finish_reason is none of stop, length"),
 ]
 FINE: list[tuple[str, dict[str, Any]]] = [

@@ -4,7 +4,7 @@ with final as (
         choice,
         occurred_at,
         coalesce(prompt, '') as prompt,
-        response,
+        coalesce(response, '') as response,
         coalesce(finish_reason = 'stop', false) as ended,
         model_version
     from {{ source('raw', 'generations') }}
