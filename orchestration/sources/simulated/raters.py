@@ -15,7 +15,7 @@ import numpy as np
 
 from orchestration.sources.simulated.lexicon import EN, ZH, Topic, topics
 from orchestration.sources.simulated.writer import DRAWS_A_TEXT, Brief, write_post, write_reply
-from training.generator.behaviour import repetition, units
+from training.generator.behaviour import repetition
 
 _WEIGHTS = (0.25, 0.4, 0.35)
 """Of language, topic and style."""
@@ -127,13 +127,10 @@ def judge(question: Question, response: str, rng: np.random.Generator) -> Word:
     felt = truth(question, response) + rng.normal(0.0, _TASTE)
     rating = 1 if felt >= _LIKES else -1 if felt <= _DISLIKES else 0
     edits = rating < 1 and rng.random() < _EDITS
-    return Word(rating, _rewritten(question, response, rng) if edits else None)
+    return Word(rating, _rewritten(question, rng) if edits else None)
 
 
-def _rewritten(question: Question, response: str, rng: np.random.Generator) -> str:
-    """The first few words that were there, and a sentence about the topic."""
+def _rewritten(question: Question, rng: np.random.Generator) -> str:
+    """What the reader would have said: a sentence about the topic, in the language."""
     numbers = rng.integers(0, 2**32, DRAWS_A_TEXT, dtype=np.uint32).tolist()
-    said = write_reply(Brief(question.topic, question.language, 0.0), numbers).text
-    kept = units(_UNCLEAN.sub("", response))[:4]
-    gap = " " if question.language == EN else ""
-    return gap.join([gap.join(kept), said]).strip()
+    return write_reply(Brief(question.topic, question.language, 0.0), numbers).text
