@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from training.generator.mixture import LanguageModel, mix
+from training.generator.mixture import Gate, LanguageModel, mix
 from training.generator.ngram import NgramModel, join_documents
 from training.generator.preference.data import Continuation
+from training.generator.product import PriorWeight
 from training.generator.tokenizer import END_ID
 
 
@@ -26,6 +27,8 @@ class Counted:
     """float32 [scored]"""
     masses: torch.Tensor
     """float32 [scored, order - 1]"""
+    recent: np.ndarray
+    """int [scored, order - 1]: the newest tokens before each, as `NgramModel.distribution` takes them"""
 
 
 def counted(ngram: NgramModel, texts: list[Continuation]) -> list[Counted]:
@@ -36,7 +39,8 @@ def counted(ngram: NgramModel, texts: list[Continuation]) -> list[Counted]:
     for text, end in zip(texts, ends.tolist(), strict=True):
         begin = end - len(text.ids) - 1 + text.start
         part = slice(begin, begin + text.n_scored)
-        found.append(Counted(text, torch.from_numpy(np.log(p[part])).float(), torch.from_numpy(masses[part])))
+        log_ngram, mass = torch.from_numpy(np.log(p[part])).float(), torch.from_numpy(masses[part])
+        found.append(Counted(text, log_ngram, mass, _recent(text, ngram.order)))
     return found
 
 
@@ -62,11 +66,33 @@ def log_probabilities(model: LanguageModel, texts: list[Counted]) -> torch.Tenso
     at = torch.tensor(rows)
     seen = hidden[at, torch.tensor(places)]
     targets = np.concatenate([_targets(entry.text) for entry in texts]).astype(np.int64)
-    found = -functional.cross_entropy(network.logits(seen), torch.from_numpy(targets), reduction="none")
-    if model.gate is not None:
-        gate = model.gate(seen, torch.cat([entry.masses for entry in texts]))
-        found = mix(gate, found, torch.cat([entry.log_ngram for entry in texts]))
+    found = _found(model, network.logits(seen), seen, torch.from_numpy(targets), texts)
     return torch.zeros(len(texts)).index_add(0, at, found)
+
+
+def _found(
+    model: LanguageModel,
+    logits: torch.Tensor,
+    hidden: torch.Tensor,
+    targets: torch.Tensor,
+    texts: list[Counted],
+) -> torch.Tensor:
+    """Log-probability of every target, float32 [targets], by the network with its share of the n-gram model."""
+    gate = model.gate
+    if isinstance(gate, PriorWeight):
+        recent = np.concatenate([entry.recent for entry in texts])
+        logits = gate.scores(logits, hidden, model.ngram.distribution(recent))
+    found = -functional.cross_entropy(logits, targets, reduction="none")
+    if not isinstance(gate, Gate):
+        return found
+    share = gate(hidden, torch.cat([entry.masses for entry in texts]))
+    return mix(share, found, torch.cat([entry.log_ngram for entry in texts]))
+
+
+def _recent(text: Continuation, order: int) -> np.ndarray:
+    padded = np.concatenate([np.full(order - 1, END_ID, np.int64), text.ids])
+    before = np.lib.stride_tricks.sliding_window_view(padded, order - 1)
+    return before[text.start : text.start + text.n_scored]
 
 
 def _window(text: Continuation, context: int | None) -> tuple[np.ndarray, int]:

@@ -8,7 +8,7 @@ import torch
 
 from training.bundle import open_bundle
 from training.generator.export import read_model
-from training.generator.mixture import mix
+from training.generator.mixture import Gate, LanguageModel, mix
 from training.generator.preference.config import FeedbackConfig
 from training.generator.preference.data import Continuation, continuations
 from training.generator.preference.loss import apo_zero_loss, counted, dpo_loss, log_probabilities
@@ -37,15 +37,26 @@ def test_a_rating_without_an_opposite_is_held_against_the_champion() -> None:
     assert loss.tolist() == pytest.approx([0.3775407, 0.6224593], abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["lstm", "transformer"])
-def test_what_is_trained_is_the_probability_that_is_served(outcome: TrainingOutcome, name: str) -> None:
+def served(outcome: TrainingOutcome, name: str, *, mixed: bool) -> LanguageModel:
+    """A network on top of the n-gram model as it was trained, or mixed with it by a fresh gate."""
     model = read_model(open_bundle(outcome.candidate(name).bundle.path, "generator"))
-    assert model.network is not None and model.gate is not None
-    model.network.requires_grad_(False)
-    model.gate.requires_grad_(False)
-    ended = [True, False, True, False]
+    network, gate = model.network, model.gate
+    assert network is not None and gate is not None
+    if mixed:
+        gate = Gate(network.width, model.ngram.order - 1)
+    network.requires_grad_(False)
+    return LanguageModel(model.tokenizer, model.ngram, network, gate.requires_grad_(False))
+
+
+@pytest.mark.parametrize("mixed", [False, True], ids=["product", "mixture"])
+@pytest.mark.parametrize("name", ["lstm", "transformer"])
+def test_what_is_trained_is_the_probability_that_is_served(
+    outcome: TrainingOutcome, name: str, mixed: bool
+) -> None:
+    model = served(outcome, name, mixed=mixed)
     # Prompt and response together fit into the transformer's 24 tokens.
     config = FeedbackConfig(max_prompt_tokens=6, max_response_tokens=14)
+    ended = [True, False, True, False]
     texts = continuations(model.tokenizer.encode_all, PROMPTS, RESPONSES, ended, config)
     found = log_probabilities(model, counted(model.ngram, texts))
     scores = model.score([text.ids for text in texts]).mixed
@@ -54,18 +65,16 @@ def test_what_is_trained_is_the_probability_that_is_served(outcome: TrainingOutc
 
 
 def test_a_prompt_that_is_too_long_for_the_network_is_read_from_its_end(outcome: TrainingOutcome) -> None:
-    model = read_model(open_bundle(outcome.candidate("transformer").bundle.path, "generator"))
-    network = model.network
-    assert network is not None and network.context is not None and model.gate is not None
-    network.requires_grad_(False)
-    model.gate.requires_grad_(False)
+    model = served(outcome, "transformer", mixed=True)
+    network, gate = model.network, model.gate
+    assert network is not None and network.context is not None and isinstance(gate, Gate)
     ids = np.arange(3, 3 + network.context + 9, dtype=np.int32)
     text = Continuation(ids, len(ids) - 4, False)
     found = log_probabilities(model, counted(model.ngram, [text]))
     hidden, _ = network(torch.from_numpy(ids[-network.context - 1 : -1].astype(np.int64))[None])
     entry = counted(model.ngram, [text])[0]
     logs = torch.log_softmax(network.logits(hidden[0, -4:]), -1)[torch.arange(4), ids[-4:].tolist()]
-    mixed = mix(model.gate(hidden[0, -4:], entry.masses), logs, entry.log_ngram)
+    mixed = mix(gate(hidden[0, -4:], entry.masses), logs, entry.log_ngram)
     assert float(found) == pytest.approx(float(mixed.sum()), rel=1e-4)
     with pytest.raises(ValueError, match="does not fit into the context"):
         log_probabilities(model, counted(model.ngram, [Continuation(ids, 0, True)]))
