@@ -6,11 +6,12 @@ A log for learning, not a promise to the client: a disk that refuses it costs no
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal
 
 import structlog
 
 from serving.canonical import MAX_TEXT, Generated, lines
-from serving.generation import Finish, Piece
+from serving.generation import Piece
 from serving.journal import Journal, JournalError
 
 
@@ -25,14 +26,14 @@ class GenerationRecord:
     """One a prompt of the request; its choices follow each other, `n` each."""
     n: int
     _texts: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
-    _finished: dict[int, Finish] = field(default_factory=dict)
+    _finished: dict[int, Literal["stop", "length"]] = field(default_factory=dict)
 
     def add(self, piece: Piece) -> None:
-        """Take in a piece."""
+        """Take in a piece. A choice that was refused is not kept, and neither is its prompt."""
         if self.journal is None:
             return
         self._texts[piece.index].append(piece.text)
-        if piece.finish is not None:
+        if piece.finish in ("stop", "length") and not piece.refusal:
             self._finished[piece.index] = piece.finish
 
     async def write(self) -> None:
