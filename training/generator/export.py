@@ -146,8 +146,8 @@ def export_tuned(
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes((source.path / name).read_bytes())
         (folder / WEIGHTS).write_bytes(save(_arrays(model)))
-        golden = json.dumps(golden_requests(model), indent=2, ensure_ascii=False) + "\n"
-        (folder / GOLDEN).write_text(golden, "utf-8")
+        golden = golden_requests(model, guard=read_abuse(source).guard)
+        (folder / GOLDEN).write_text(json.dumps(golden, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
     return write_bundle(
         target,

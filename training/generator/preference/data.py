@@ -6,17 +6,19 @@ it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from training.abuse.model import AbuseModel
 from training.errors import NotEnoughDataError, UserError
 from training.generator.data import clean_text
 from training.generator.near_copies import near_copies
 from training.generator.preference.config import FeedbackConfig
+from training.privacy.find import find, replaced
 
 PAIR_COLUMNS = (
     *("pair_id", "prompt_id", "prompt", "chosen", "rejected"),
@@ -143,12 +145,32 @@ def continuations(
 ) -> list[Continuation]:
     """Encode prompts and responses each by itself, as generation does; long ones are cut as configured.
 
-    A response that is cut has no end. Responses are not empty.
+    Personal data is masked as in documents that are trained on. A response that is cut has no end. Responses are not
+    empty.
     """
-    heads = encode([clean_text(text) for text in prompts])
-    tails = encode([clean_text(text) for text in responses])
+    heads = encode([_masked(text) for text in prompts])
+    tails = encode([_masked(text) for text in responses])
     found = []
     for head, tail, end in zip(heads, tails, ended, strict=True):
         head, kept = head[-config.max_prompt_tokens :], tail[: config.max_response_tokens]
         found.append(Continuation(np.concatenate([head, kept]), len(head), end and len(kept) == len(tail)))
     return found
+
+
+def _masked(text: str) -> str:
+    clean = clean_text(text)
+    return replaced(clean, find(clean))
+
+
+def without_abuse(split: FeedbackSplit, guard: AbuseModel | None) -> FeedbackSplit:
+    """What is learnt from, without pairs and liked texts that would teach abuse. Held-out pairs stay as they are."""
+    if guard is None:
+        return split
+
+    def decent(texts: pa.ChunkedArray) -> pa.Array:
+        return pa.array(guard.probabilities(texts.to_pylist()) < guard.facts.threshold, pa.bool_())
+
+    training = split.training.filter(decent(split.training["chosen"]))
+    disliked = pc.less(split.unpaired["verdict"], 0)
+    unpaired = split.unpaired.filter(pc.or_(disliked, decent(split.unpaired["response"])))
+    return replace(split, training=training, unpaired=unpaired)

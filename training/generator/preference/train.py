@@ -14,11 +14,18 @@ from training.bundle import Bundle
 from training.errors import NotEnoughDataError
 from training.generator.data import Corpus, Documents, held_out_documents, split_corpus
 from training.generator.evaluate import document_bits, window_metrics
-from training.generator.export import export, export_tuned, read_model, read_questions
+from training.generator.export import export, export_tuned, read_abuse, read_model, read_questions
+from training.generator.guard import guarded
 from training.generator.mixture import LanguageModel
 from training.generator.near_copies import near_copies
 from training.generator.preference.config import PreferenceConfig
-from training.generator.preference.data import Continuation, FeedbackSplit, continuations, split_feedback
+from training.generator.preference.data import (
+    Continuation,
+    FeedbackSplit,
+    continuations,
+    split_feedback,
+    without_abuse,
+)
 from training.generator.preference.fit import Feedback, FitReport, Texts, fit_preferences
 from training.generator.preference.origin import Origin
 from training.generator.preference.report import comparison, preference_curves, side_by_side
@@ -75,7 +82,7 @@ def train_preferences(
     for note in split.notes:
         progress(note)
     with torch_threads(config.dpo.threads):
-        data = _data(champion, documents, split, config)
+        data = _data(champion, documents, split, config, progress)
         tuned, report = _fit(data, progress)
         if report.best_step == 0:
             raise NotEnoughDataError(
@@ -86,11 +93,17 @@ def train_preferences(
         return _outcome(data, tuned, report, origin, out_dir, lineage or {}, progress)
 
 
-def _data(champion: Bundle, documents: pa.Table, split: FeedbackSplit, config: PreferenceConfig) -> _Data:
+def _data(
+    champion: Bundle, documents: pa.Table, split: FeedbackSplit, config: PreferenceConfig, progress: Progress
+) -> _Data:
     model = read_model(champion)
     if model.network is None:
         raise NotEnoughDataError("the champion is a model without weights that could learn from feedback")
     corpus = split_corpus(documents, config.corpus)
+    guard = read_abuse(champion).guard
+    corpus = guarded(corpus, guard, config.corpus.leave_out_abuse, progress)
+    if config.corpus.leave_out_abuse:
+        split = without_abuse(split, guard)
     start, end = max(corpus.window[0], champion.trained_until), corpus.window[1]
     if start >= end:
         raise NotEnoughDataError("the champion has seen all documents: none are left to see forgetting by")
@@ -167,7 +180,9 @@ def _outcome(
     bundle = export_tuned(out_dir / name, champion, tuned, until, lineage, origin.as_extra())
     counts = LanguageModel(data.model.tokenizer, data.model.ngram)
     canaries = read_questions(champion).canaries
-    baseline = export(out_dir / BASELINE, BASELINE, counts, {}, canaries, until, lineage)
+    baseline = export(
+        out_dir / BASELINE, BASELINE, counts, {}, canaries, until, lineage, read_abuse(champion)
+    )
     model = read_model(bundle)
     metrics = {"champion": _metrics(data.model, data), BASELINE: _metrics(counts, data)}
     metrics[name] = _metrics(model, data) | _behaviour(bundle, model, data, progress)
@@ -207,7 +222,9 @@ def _result(name: str, champion: Bundle, metrics: dict[str, dict[str, float]]) -
 
 def _behaviour(bundle: Bundle, model: LanguageModel, data: _Data, progress: Progress) -> dict[str, float]:
     """Safety report, copies of training texts, and how much feedback there was."""
-    safety, texts = report_on(model, read_questions(bundle), data.config.safety, progress)
+    safety, texts = report_on(
+        model, read_questions(bundle), data.config.safety, progress, read_abuse(bundle).judge
+    )
     return {f"safety/{key}": value for key, value in safety.items()} | {
         "samples/near_copy_share": _copied(texts, data.corpus, data.config),
         "feedback/training_pairs": float(data.split.training.num_rows),
