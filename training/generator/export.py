@@ -138,14 +138,17 @@ def export_tuned(
 ) -> Bundle:
     """Write a bundle that has the files of `source` but for the weights of `model` and its golden answers.
 
-    `extra` is added to what the manifest of `source` says. Raises as `export`.
+    `extra` is added to what the manifest of `source` says. Raises as `export`, ValueError for a public model.
     """
+    if model.ngram is None:
+        raise ValueError("a public model is written by its own trainer")
+    arrays = _arrays(model, model.ngram)
 
     def write_files(folder: Path) -> None:
         for name in source.manifest["files"]:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes((source.path / name).read_bytes())
-        (folder / WEIGHTS).write_bytes(save(_arrays(model)))
+        (folder / WEIGHTS).write_bytes(save(arrays))
         golden = golden_requests(model, guard=read_abuse(source).guard)
         (folder / GOLDEN).write_text(json.dumps(golden, indent=2, ensure_ascii=False) + "\n", "utf-8")
 

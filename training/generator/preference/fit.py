@@ -19,7 +19,14 @@ from training.generator.mixture import LanguageModel
 from training.generator.ngram import NgramModel
 from training.generator.preference.config import DpoConfig
 from training.generator.preference.data import Continuation
-from training.generator.preference.loss import Counted, apo_zero_loss, counted, dpo_loss, log_probabilities
+from training.generator.preference.loss import (
+    Counted,
+    apo_zero_loss,
+    counted,
+    counts_of,
+    dpo_loss,
+    log_probabilities,
+)
 from training.result import Progress
 
 _SCORED_AT_ONCE = 64
@@ -45,7 +52,7 @@ class Texts:
     @classmethod
     def of(cls, reference: LanguageModel, texts: list[Continuation]) -> "Texts":
         """Scored by `reference`."""
-        found = counted(reference.ngram, texts)
+        found = counted(counts_of(reference), texts)
         return cls(found, scored(reference, found))
 
 
@@ -107,7 +114,7 @@ def fit_preferences(
     moved = nn.ModuleList([part for part in (model.network, model.gate) if part is not None]).eval()
     looks = _Looks(model, moved, validation, bits_per_byte, config)
     looks.look(0, report, progress)
-    steps = _steps(training, model.ngram, documents, config, np.random.default_rng([seed, 0xD0]))
+    steps = _steps(training, counts_of(model), documents, config, np.random.default_rng([seed, 0xD0]))
     total = math.ceil(config.max_epochs * len(training.chosen.counted) / config.batch_pairs)
     optimiser = torch.optim.AdamW(
         moved.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0

@@ -31,6 +31,13 @@ class Counted:
     """int [scored, order - 1]: the newest tokens before each, as `NgramModel.distribution` takes them"""
 
 
+def counts_of(model: LanguageModel) -> NgramModel:
+    """The n-gram model that the network stands on. Raises ValueError for a public model, which has none."""
+    if model.ngram is None:
+        raise ValueError("a model without counts does not learn from feedback")
+    return model.ngram
+
+
 def counted(ngram: NgramModel, texts: list[Continuation]) -> list[Counted]:
     """Look all tokens up once."""
     p, masses = ngram.score(join_documents([text.ids for text in texts]))
@@ -81,7 +88,7 @@ def _found(
     gate = model.gate
     if isinstance(gate, PriorWeight):
         recent = np.concatenate([entry.recent for entry in texts])
-        logits = gate.scores(logits, hidden, model.ngram.distribution(recent))
+        logits = gate.scores(logits, hidden, counts_of(model).distribution(recent))
     found = -functional.cross_entropy(logits, targets, reduction="none")
     if not isinstance(gate, Gate):
         return found

@@ -99,6 +99,8 @@ def _data(
     model = read_model(champion)
     if model.network is None:
         raise NotEnoughDataError("the champion is a model without weights that could learn from feedback")
+    if model.ngram is None:
+        raise NotEnoughDataError("the champion is a public model: those do not learn from feedback yet")
     corpus = split_corpus(documents, config.corpus)
     guard = read_abuse(champion).guard
     corpus = guarded(corpus, guard, config.corpus.leave_out_abuse, progress)

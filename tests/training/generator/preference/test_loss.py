@@ -11,7 +11,7 @@ from training.generator.export import read_model
 from training.generator.mixture import Gate, LanguageModel, mix
 from training.generator.preference.config import FeedbackConfig
 from training.generator.preference.data import Continuation, continuations
-from training.generator.preference.loss import apo_zero_loss, counted, dpo_loss, log_probabilities
+from training.generator.preference.loss import apo_zero_loss, counted, counts_of, dpo_loss, log_probabilities
 from training.result import TrainingOutcome
 
 PROMPTS = ["Today", "今天", "", "Honestly the night train"]
@@ -43,7 +43,7 @@ def served(outcome: TrainingOutcome, name: str, *, mixed: bool) -> LanguageModel
     network, gate = model.network, model.gate
     assert network is not None and gate is not None
     if mixed:
-        gate = Gate(network.width, model.ngram.order - 1)
+        gate = Gate(network.width, counts_of(model).order - 1)
     network.requires_grad_(False)
     return LanguageModel(model.tokenizer, model.ngram, network, gate.requires_grad_(False))
 
@@ -58,7 +58,7 @@ def test_what_is_trained_is_the_probability_that_is_served(
     config = FeedbackConfig(max_prompt_tokens=6, max_response_tokens=14)
     ended = [True, False, True, False]
     texts = continuations(model.tokenizer.encode_all, PROMPTS, RESPONSES, ended, config)
-    found = log_probabilities(model, counted(model.ngram, texts))
+    found = log_probabilities(model, counted(counts_of(model), texts))
     scores = model.score([text.ids for text in texts]).mixed
     wanted = [float(s[t.start : t.start + t.n_scored].sum()) for s, t in zip(scores, texts, strict=True)]
     assert found.tolist() == pytest.approx(wanted, rel=1e-4)
@@ -70,14 +70,14 @@ def test_a_prompt_that_is_too_long_for_the_network_is_read_from_its_end(outcome:
     assert network is not None and network.context is not None and isinstance(gate, Gate)
     ids = np.arange(3, 3 + network.context + 9, dtype=np.int32)
     text = Continuation(ids, len(ids) - 4, False)
-    found = log_probabilities(model, counted(model.ngram, [text]))
+    found = log_probabilities(model, counted(counts_of(model), [text]))
     hidden, _ = network(torch.from_numpy(ids[-network.context - 1 : -1].astype(np.int64))[None])
-    entry = counted(model.ngram, [text])[0]
+    entry = counted(counts_of(model), [text])[0]
     logs = torch.log_softmax(network.logits(hidden[0, -4:]), -1)[torch.arange(4), ids[-4:].tolist()]
     mixed = mix(gate(hidden[0, -4:], entry.masses), logs, entry.log_ngram)
     assert float(found) == pytest.approx(float(mixed.sum()), rel=1e-4)
     with pytest.raises(ValueError, match="does not fit into the context"):
-        log_probabilities(model, counted(model.ngram, [Continuation(ids, 0, True)]))
+        log_probabilities(model, counted(counts_of(model), [Continuation(ids, 0, True)]))
 
 
 def test_long_texts_are_cut_and_a_cut_response_has_no_end(outcome: TrainingOutcome) -> None:
