@@ -163,6 +163,19 @@ def simulate(
 
 
 @app.command()
+def rate(
+    prompts: Annotated[int, typer.Option(min=1, help="Questions asked.")] = 200,
+    choices: Annotated[int, typer.Option(min=1, max=4, help="Texts asked for and rated for each.")] = 3,
+    tokens: Annotated[int, typer.Option(min=1, max=1024, help="Longest text.")] = 40,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed asks other questions.")] = 1,
+) -> None:
+    """Let simulated readers rate and edit what the API writes, by the simulated world's own truth."""
+    from orchestration.raters import rate as ask
+
+    say(ask(_ready(), prompts, choices, tokens, seed, progress).line())
+
+
+@app.command()
 def status(as_json: AsJson = False) -> None:
     """Show champions, last decisions and the lake."""
     from orchestration.status import read_status, status_text

@@ -13,7 +13,8 @@ import structlog
 from orchestration.cycle import Cycle, Tables, read_training_tables
 from orchestration.drift_watch import drift_since, watched_frames
 from orchestration.families import ANSWERS, SCORERS
-from orchestration.promotion.compare import Scored, compare, compare_slices
+from orchestration.preferences import scorer
+from orchestration.promotion.compare import Scored, compare, compare_preferences, compare_slices
 from orchestration.promotion.evidence import (
     ColumnEvidence,
     Comparison,
@@ -33,6 +34,7 @@ from orchestration.promotion.reach import compare_reach
 from serving.pointers import read_state
 from serving.settings import Settings
 from training.bundle import Bundle, Kind, open_bundle
+from training.generator.preference.origin import origin_of
 from training.result import Progress
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from orchestration.quality.drift_model import DriftReport
 
 T = TypeVar("T")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Subject:
 
     def facts(self, lake_snapshot: int) -> ModelFacts:
         """For the evidence; the bundle was hashed when it was opened."""
+        origin = origin_of(self.bundle)
         return ModelFacts(
             name=self.bundle.architecture,
             version=self.version,
@@ -61,6 +65,8 @@ class Subject:
             trained_until=self.bundle.trained_until,
             lake_snapshot=lake_snapshot,
             verified=True,
+            learnt_from="data" if origin is None else "feedback",
+            feedback_until=origin.until if origin is not None else None,
         )
 
 
@@ -92,6 +98,11 @@ class Collector:
         )
         if self.policy.safety is not None:
             evidence = replace(evidence, safety=self._part("safety", self._safety))
+        if self.champion is not None and self.cycle.learnt_from == "feedback":
+            known = self.champion.bundle
+            evidence = replace(
+                evidence, preferences=self._part("preferences", lambda: self._preferences(known))
+            )
         if tables is not None:
             evidence = self._scores(self._drift(evidence))
         return replace(evidence, failures=tuple(self._failures))
@@ -115,6 +126,16 @@ class Collector:
         """The cycle's held-out window, from where neither model has seen anything."""
         start, end = (datetime.fromisoformat(text) for text in self.cycle.window)
         return (max(start, self.champion.bundle.trained_until) if self.champion else start), end
+
+    def _preferences(self, champion: Bundle) -> Comparison:
+        """Win rates on pairs that neither has learnt from; who learnt from none at all did so until 1970."""
+        score, sides = scorer(self.settings, self.cycle), (self.candidate.bundle, champion)
+        until = [origin.until if (origin := origin_of(bundle)) else _EPOCH for bundle in sides]
+        scored = (
+            Scored(bundle.architecture, bundle.digest, seen, score(bundle, max(until)))
+            for bundle, seen in zip(sides, until, strict=True)
+        )
+        return compare_preferences(*scored, self.policy)
 
     def _scored(self, bundle: Bundle) -> Scored:
         rows = SCORERS[self.model](bundle, self._tables, self._window, self.settings)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from orchestration.quality.expectations import CheckResult
 
 TRAINING_TABLES = ("interactions", "posts", "users", "user_sequences", "corpus_documents")
+FEEDBACK_TABLES = ("preference_pairs", "rated_responses")
+"""Checked where they hold rows: a world without feedback is no fault, and a candidate trained from it needs them."""
 
 
 def check_training_tables(settings: Settings, snapshot: int) -> list["CheckResult"]:
@@ -27,5 +29,8 @@ def check_training_tables(settings: Settings, snapshot: int) -> list["CheckResul
     results = results_of_build(settings, snapshot)
     for table in TRAINING_TABLES:
         results += check_training_table(table, read_table(settings, f"marts.{table}", snapshot=snapshot))
+    for table in FEEDBACK_TABLES:
+        rows = read_table(settings, f"marts.{table}", snapshot=snapshot)
+        results += check_training_table(table, rows) if rows.num_rows else []
     record_results(settings, results, snapshot=snapshot)
     return results

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel
@@ -25,6 +25,8 @@ from training.result import Progress, TrainingOutcome
 from training.tracking import Tracker, code_digest
 
 Tables = dict[str, pa.Table]
+Source = Literal["data", "feedback"]
+"""What a cycle learns from: events or documents, or feedback on what the champion wrote."""
 Trainer = Callable[[Tables, Any, dict[str, Any], Path, Progress], TrainingOutcome]
 
 
@@ -50,6 +52,11 @@ class Cycle:
     """Why nothing was trained; empty when something was."""
     fresh: bool = True
     """False when an earlier cycle with the same fingerprint stands."""
+    learnt_from: Source = "data"
+    champion: str = ""
+    """Of a cycle that learnt from feedback: digest of the bundle that it started from."""
+    feedback_rows: int = 0
+    """The same: feedback rows in the lake then."""
 
     def bundle_path(self, name: str) -> Path:
         """Folder of the bundle of candidate `name`."""
@@ -87,17 +94,23 @@ def read_training_tables(settings: Settings, model: Kind, snapshot: int) -> Tabl
     return {name: read_table(settings, name, snapshot=snapshot) for name in TABLES[model]}
 
 
-def fingerprint(model: Kind, hashes: dict[str, str], config: BaseModel) -> str:
-    """Hex SHA-256 of the content of the family's tables, the configuration, the base model that it names and the
-    project's code.
+def tables_of(model: Kind, hashes: dict[str, str]) -> dict[str, str]:
+    """The hashes of the tables that family `model` is trained on."""
+    return {name: hashes[name] for name in TABLES[model]}
+
+
+def fingerprint(tables: dict[str, str], config: BaseModel, **more: str) -> str:
+    """Hex SHA-256 of the content of `tables` (hashes by name), the configuration, the base model that it names, the
+    project's code and `more`.
     """
     from training.generator.pretrained.source import identity
 
     known = {
-        "tables": {name: hashes[name] for name in TABLES[model]},
+        "tables": tables,
         "config": config.model_dump(mode="json"),
         "base_model": identity(getattr(config, "base_model", "")),
         "code": code_digest(),
+        **more,
     }
     return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
@@ -126,13 +139,14 @@ def cycles_dir(settings: Settings, model: Kind) -> Path:
     return settings.home / "cycles" / model
 
 
-def latest_cycle(settings: Settings, model: Kind) -> Cycle | None:
-    """The newest finished cycle, or None. A cycle that was killed left no `cycle.json` and does not count."""
-    found = sorted(cycles_dir(settings, model).glob("*/cycle.json"))
-    if not found:
-        return None
-    known = json.loads(found[-1].read_text())
-    return Cycle(**known | {"window": tuple(known["window"])})
+def latest_cycle(settings: Settings, model: Kind, learnt_from: Source | None = None) -> Cycle | None:
+    """The newest finished cycle (of one kind), or None. One that was killed left no `cycle.json` and does not count."""
+    for path in sorted(cycles_dir(settings, model).glob("*/cycle.json"), reverse=True):
+        known = json.loads(path.read_text())
+        cycle = Cycle(**known | {"window": tuple(known["window"])})
+        if learnt_from in (None, cycle.learnt_from):
+            return cycle
+    return None
 
 
 def run_cycle(
@@ -157,8 +171,8 @@ def run_cycle(
     recorded.
     """
     config = _located(settings, config)
-    mark = fingerprint(model, hashes, config)
-    last = latest_cycle(settings, model)
+    mark = fingerprint(tables_of(model, hashes), config)
+    last = latest_cycle(settings, model, "data")
     if (
         last is not None
         and last.fingerprint == mark
@@ -175,7 +189,7 @@ def run_cycle(
         "lake.snapshot": snapshot,
         "features.digest": features_digest,
         "rows": {name: table.num_rows for name, table in tables.items()},
-        "content": {name: hashes[name] for name in TABLES[model]},
+        "content": tables_of(model, hashes),
         "code.digest": code_digest(),
         "dagster.run_id": dagster_run_id,
         "cycle": cycle_id,
@@ -189,14 +203,14 @@ def run_cycle(
         cycle = replace(cycle, skipped=str(error))
         write_json_atomic(folder / "cycle.json", asdict(cycle))
         return cycle
-    cycle = _log_cycle(tracker, cycle, outcome, lineage, config, progress, tags or {})
+    cycle = log_cycle(tracker, cycle, outcome, lineage, config, progress, tags or {})
     if keep_figures is not None:
         keep_figures.update(outcome.candidate(outcome.best).plots)
     write_json_atomic(folder / "cycle.json", asdict(cycle))
     return cycle
 
 
-def _log_cycle(
+def log_cycle(
     tracker: Tracker,
     cycle: Cycle,
     outcome: TrainingOutcome,
@@ -205,6 +219,7 @@ def _log_cycle(
     progress: Progress,
     more_tags: Mapping[str, str],
 ) -> Cycle:
+    """Log a cycle's outcome to MLflow, a run a candidate under one of the cycle; the cycle with what came of it."""
     tags = dict(more_tags) | {
         "lake.snapshot": str(cycle.snapshot),
         "features.digest": cycle.features_digest,

@@ -12,10 +12,16 @@ from orchestration.defs.console import asset_lines
 from orchestration.defs.features.assets import DBT_PROJECT, dbt_features
 from orchestration.defs.features.snapshot import feature_snapshot
 from orchestration.defs.generator.assets import generator_candidates, generator_trials
+from orchestration.defs.generator.preferences import generator_preferences
 from orchestration.defs.landing.assets import landed
 from orchestration.defs.landing.schedules import ingest_hourly
 from orchestration.defs.landing.sensors import dead_run_reaper, new_files_landed
-from orchestration.defs.promotion.assets import champion_drift, generator_gate, recommender_gate
+from orchestration.defs.promotion.assets import (
+    champion_drift,
+    generator_gate,
+    generator_preferences_gate,
+    recommender_gate,
+)
 from orchestration.defs.promotion.rollback import rollback_job
 from orchestration.defs.promotion.schedules import retrain_weekly
 from orchestration.defs.promotion.sensors import drift_found, feedback_volume, reviewer_approval
@@ -41,12 +47,15 @@ defs = dg.Definitions(
         online_state,
         recommender_gate,
         generator_gate,
+        generator_preferences,
+        generator_preferences_gate,
         served_champions,
     ],
     jobs=[
         jobs.ingest_job,
         jobs.train_recommender_job,
         jobs.train_generator_job,
+        jobs.train_generator_preferences_job,
         *jobs.sweep_jobs,
         jobs.full_loop_job,
         rollback_job,

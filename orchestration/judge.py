@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.collect import Collector, Subject
-from orchestration.cycle import Cycle, latest_cycle
+from orchestration.cycle import Cycle, Source, latest_cycle
 from orchestration.promotion.ledger import LakeLedger, Reign, Row, of_model, succession
 from orchestration.promotion.operations import Gate, RegistryBehindError
 from orchestration.promotion.policy import Policy, load_policy
@@ -55,14 +55,24 @@ class Desk:
         return Gate(self.settings.home, self.ledger, self.registry)
 
 
-def judge_cycle(settings: Settings, model: Kind, progress: Progress, dagster_run_id: str = "") -> Verdict:
-    """Judge the best candidate of the newest cycle and act on the decision.
+def judge_cycle(
+    settings: Settings,
+    model: Kind,
+    progress: Progress,
+    dagster_run_id: str = "",
+    learnt_from: Source | None = None,
+) -> Verdict:
+    """Judge the best candidate of the newest cycle (of one kind) and act on the decision.
 
     A candidate that was decided already is shown with `fresh` false, unless evidence failed to compute then, or policy
     or code are others now. Raises UserError when nothing was ever trained, BundleError when the candidate's files are
     not whole, and what `Gate.judge` raises.
     """
-    cycle = latest_cycle(settings, model)
+    cycle = latest_cycle(settings, model, learnt_from)
+    if learnt_from is None and cycle is not None and cycle.skipped and cycle.learnt_from == "feedback":
+        cycle = latest_cycle(settings, model, "data")
+    if cycle is None and learnt_from == "feedback":
+        return Verdict.skipped(model, "nothing was trained from feedback yet")
     if cycle is None:
         raise UserError(f"no {model} was trained yet; `tidegate run` or the job train_{model} does that")
     if cycle.skipped:
@@ -73,13 +83,18 @@ def judge_cycle(settings: Settings, model: Kind, progress: Progress, dagster_run
     decided = _decided(rows, best.digest, policy)
     if decided is not None:
         return Verdict(decided, fresh=False, later=_said_since(rows, decided))
+    champion = succession(rows).champion
+    if cycle.learnt_from == "feedback" and (champion is None or champion.digest != cycle.champion):
+        if learnt_from is None:
+            return judge_cycle(settings, model, progress, dagster_run_id, "data")
+        return Verdict.skipped(model, f"cycle {cycle.cycle_id} learnt from feedback on an earlier champion")
     run_id = cycle.runs[cycle.best]
     version = desk.registry.register(
         model, best.path, run_id, lake_snapshot=cycle.snapshot, dagster_run_id=dagster_run_id
     )
     with tempfile.TemporaryDirectory(prefix="tidegate-gate-") as folder:
         candidate = Subject(version, run_id, _fetched(desk, model, version, best, Path(folder)))
-        return _judged(desk, policy, cycle, candidate, succession(rows).champion, progress)
+        return _judged(desk, policy, cycle, candidate, champion, progress)
 
 
 def _judged(

@@ -35,6 +35,7 @@ class LoopOutcome:
         return "\n".join([*lines, "", _NEXT])
 
 
+_LEARNT = "generator_preferences_gate"
 _HEAD = ("model", "decision", "version", "why")
 
 
@@ -77,7 +78,10 @@ def run_job(
             for model in models
             if _has_value(result, f"{model}_gate")
         }
+        learnt = result.asset_value(_LEARNT) if _has_value(result, _LEARNT) else None
     rows = [_row(model, handed.get(model), settings) for model in models]
+    if learnt is not None and learnt["fresh"]:
+        rows.append(("generator (feedback)", *_row("generator", learnt, settings)[1:]))
     return LoopOutcome(rows, "; ".join(failures + blocked))
 
 

@@ -89,7 +89,7 @@ def check_serving(settings: Settings) -> ServeCheck:
     if not expected:
         return ServeCheck({})
     with running_api(settings) as url, httpx.Client(base_url=url, timeout=60) as client:
-        served = _wait_for(client, expected)
+        served = wait_for_versions(client, expected)
         problems = [
             f"{name}: version {served.get(name)} is served, {version} is champion"
             for name, version in expected.items()
@@ -106,7 +106,8 @@ def check_serving(settings: Settings) -> ServeCheck:
     return ServeCheck(served, answers, problems)
 
 
-def _wait_for(client: httpx.Client, expected: dict[str, str]) -> dict[str, str]:
+def wait_for_versions(client: httpx.Client, expected: dict[str, str]) -> dict[str, str]:
+    """Wait until the API serves `expected`, versions by model, but not for ever; what it serves of these models."""
     deadline = time.monotonic() + _READY_S
     while True:
         listed = client.get("/v1/models").json()["data"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from orchestration.cycle import Cycle, Tables, fingerprint, read_training_tables, run_cycle
+from orchestration.cycle import Cycle, Tables, fingerprint, read_training_tables, run_cycle, tables_of
 from serving.settings import Settings
 from training.bundle import Kind
 from training.errors import NotEnoughDataError, UserError
@@ -86,7 +86,7 @@ def run_sweep(
     folder.mkdir(exist_ok=True)
     # The budget is no part of the name: a larger one goes on with the same sweep.
     alike = config.model_copy(update={"trials": 1, "minutes": 1.0})
-    name = f"{model}-{fingerprint(model, hashes, alike)[:12]}"
+    name = f"{model}-{fingerprint(tables_of(model, hashes), alike)[:12]}"
     tags = {
         "lake.snapshot": str(snapshot),
         "features.digest": features_digest,

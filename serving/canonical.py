@@ -4,6 +4,8 @@ A line holds the canonical columns that were given, under their names, times in 
 invented: an event without `event_id` gets its id from its content when it is ingested, so a repeated post counts once.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -81,21 +83,45 @@ class Feedback(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     request_id: Identifier = Field(description="`request_id` of the completion that is judged.")
-    occurred_at: Moment
+    occurred_at: Moment = Field(default_factory=lambda: datetime.now(UTC))
     user_id: Identifier | None = None
-    prompt: str | None = Field(None, max_length=MAX_TEXT)
-    response: str | None = Field(None, max_length=MAX_TEXT)
+    prompt: str | None = Field(
+        None, max_length=MAX_TEXT, description="Needed only where the server keeps no generations."
+    )
+    response: str | None = Field(None, max_length=MAX_TEXT, description="As `prompt`.")
     rating: Literal[-1, 0, 1] | None = None
-    edited_text: str | None = Field(None, max_length=MAX_TEXT)
+    edited_text: str | None = Field(
+        None, max_length=MAX_TEXT, description="What the person made of the response."
+    )
     model_version: Identifier | None = None
+    choice: int | None = Field(
+        None, ge=0, lt=2**31, description="`index` of the choice that is judged, where there were several."
+    )
 
 
-def lines(rows: list[Event] | list[Feedback]) -> bytes:
+@dataclass(frozen=True)
+class Generated:
+    """One choice of one answer, as it was generated."""
+
+    request_id: str
+    choice: int
+    occurred_at: datetime
+    prompt: str
+    response: str
+    finish_reason: Literal["stop", "length"]
+    model_version: str
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """Columns with their values, as those of the models above."""
+        return iter(vars(self).items())
+
+
+def lines(rows: Sequence[Event | Feedback | Generated]) -> bytes:
     """The rows as JSON lines, each ended by a newline; columns that were not given are left out."""
     return b"".join(encode(_plain(row)) + b"\n" for row in rows)
 
 
-def _plain(row: Event | Feedback) -> dict[str, Any]:
+def _plain(row: Event | Feedback | Generated) -> dict[str, Any]:
     values = {name: value for name, value in row if value is not None}
     values["occurred_at"] = row.occurred_at.isoformat(timespec="microseconds")
     return values

@@ -29,6 +29,7 @@ class Services:
     pool: GenerationPool
     events: Journal
     feedback: Journal
+    generations: Journal
     upstream: Upstream | None
     """What answers for the generator instead of the champion."""
 
@@ -45,6 +46,7 @@ class Services:
             pool=GenerationPool(settings.max_concurrent_generations, settings.max_batched_texts, metrics),
             events=_journal("events", settings, metrics),
             feedback=_journal("feedback", settings, metrics),
+            generations=_journal("generations", settings, metrics),
             upstream=Upstream(settings) if settings.generator_url else None,
         )
 
@@ -52,6 +54,7 @@ class Services:
         """Recover the journals, remember their events, begin to watch for champions. Raises OSError."""
         self.events.start()
         self.feedback.start()
+        self.generations.start()
         remembered = self.feed.recall(self.events.folder)
         self.holder.start()
         if self.upstream is not None:
@@ -66,6 +69,7 @@ class Services:
             self.upstream.stop()
         self.events.close()
         self.feedback.close()
+        self.generations.close()
         self.feed.close()
 
     def champion(self, kind: Kind) -> Champion | None:

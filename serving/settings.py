@@ -97,7 +97,13 @@ class Settings(BaseSettings):
     world_events: int = Field(150_000, ge=1000, description="Events of the embedded world.")
     world_days: int = Field(42, ge=7, description="Days of the embedded world.")
     world_seed: int = Field(7, description="Seed of the embedded world.")
-    feedback_volume: int = Field(200, ge=1, description="New feedback rows that start a generator training.")
+    log_generations: bool = Field(
+        True,
+        description="Journal generated texts with their prompts, so that feedback needs to send a request id alone.",
+    )
+    feedback_volume: int = Field(
+        200, ge=1, description="New feedback rows that start a training of the generator from feedback."
+    )
 
     @field_validator("action_weights", "abuse_labels", mode="before")
     @classmethod

@@ -79,3 +79,9 @@
 {% macro content_key(column) -%}
     coalesce(nullif(regexp_replace(lower({{ column }}), '[\s\p{P}\p{Z}]+', '', 'g'), ''), {{ column }})
 {%- endmacro %}
+
+
+{# A text without white space around it. #}
+{% macro bare(column) -%}
+    trim({{ column }}, ' ' || chr(9) || chr(10) || chr(13))
+{%- endmacro %}

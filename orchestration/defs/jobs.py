@@ -33,6 +33,16 @@ train_generator_job = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     tags=_TAGS,
 )
+train_generator_preferences_job = dg.define_asset_job(
+    "train_generator_preferences",
+    selection=dg.AssetSelection.assets(
+        "feature_snapshot", "online_state", "generator_preferences", "generator_preferences_gate"
+    ),
+    description="Train the generator's champion on people's ratings and edits and let the gate decide: it must win on "
+    "held-out pairs and forget nothing.",
+    executor_def=dg.in_process_executor,
+    tags=_TAGS,
+)
 sweep_jobs = [
     dg.define_asset_job(
         f"{model}_sweep",

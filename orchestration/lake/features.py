@@ -40,6 +40,8 @@ FEATURE_TABLES: tuple[str, ...] = (
     "marts.daily_activity",
     "marts.corpus_documents",
     "marts.document_reports",
+    "marts.preference_pairs",
+    "marts.rated_responses",
 )
 _HEADING = re.compile(r".* error:|(?:\w+ )*Error(?: in \w+ \S+ \(.*\))?")
 _MADE_BY = (

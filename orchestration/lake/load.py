@@ -22,8 +22,8 @@ from training.errors import UserError
 from training.result import Progress
 
 _ROWS_A_TRANSACTION = 2_000_000
-LATER = ("deleted_at",)
-"""Times that came to the schema later: they count in a row's hash only where they are given; old rows keep theirs."""
+LATER = ("deleted_at", "choice")
+"""Columns that came to the schema later: they count in a row's hash only where they are given; old rows keep theirs."""
 
 
 @dataclass
@@ -57,7 +57,23 @@ def load_landed(settings: Settings, progress: Progress) -> LoadReport:
             new = counts[manifest.batch_id]
             report.rows_new[manifest.stream] = report.rows_new.get(manifest.stream, 0) + new
         progress(f"loaded {len(group)} batches, {sum(counts.values()):,} new rows")
+    if not manifests:
+        _add_later_tables(settings)
     return report
+
+
+def _add_later_tables(settings: Settings) -> None:
+    """Raw tables and columns that came to the schema after the last load, so that the features find them."""
+    if not lake_exists(settings):
+        return
+    with connect(settings, read_only=True) as connection:
+        rows = connection.execute(
+            "select table_name, column_name from duckdb_columns() "
+            "where database_name = 'lake' and schema_name = 'raw'"
+        ).fetchall()
+    wanted = {(stream, column) for stream in STREAMS for column in columns_of(stream)}
+    if rows and wanted - set(rows):
+        write(settings, prepare_tables, "add tables that came to the schema later")
 
 
 def loaded_batches(settings: Settings) -> set[str]:
@@ -128,7 +144,12 @@ def _insert_rows(
     data = ", ".join(f'"{name}"' for name in names)
     key = key_of(stream)
     packed = ", ".join(f'"{name}" := "{name}"' for name in names if name not in LATER)
-    later = "".join(f" || coalesce(epoch_us({name})::varchar, '')" for name in names if name in LATER)
+    later = "".join(
+        f" || coalesce({name if pa.types.is_integer(STREAMS[stream].field(name).type) else f'epoch_us({name})'}"
+        "::varchar, '')"
+        for name in names
+        if name in LATER
+    )
     hashed = (
         "" if stream == "events" else f", md5(to_json(struct_pack({packed}))::varchar{later}) as _row_hash"
     )

@@ -16,7 +16,7 @@ from orchestration.promotion.evidence import (
     ModelFacts,
     gaps,
 )
-from orchestration.promotion.policy import Policy
+from orchestration.promotion.policy import ComparisonPolicy, Policy, PreferencePolicy
 
 Outcome = Literal["pass", "hold", "review", "skipped"]
 
@@ -177,14 +177,15 @@ def beats(
     least: float,
     units: int,
     point: int = 3,
+    wanted: ComparisonPolicy | PreferencePolicy | None = None,
 ) -> Check:
     """The candidate's gain over another model is surely above `least`, on enough units, on data that neither has
-    seen.
+    seen. `wanted` names metric and confidence: the policy's comparison, unless given.
     """
     found = unfit(part, what, evidence, policy)
     if found or part is None:
         return missing(point, what, found)
-    wanted = policy.comparison
+    wanted = wanted or policy.comparison
     if part.metric != wanted.metric:
         return Check(
             point, what, "hold", f"The {what} is in {part.metric}; the policy asks for {wanted.metric}."
@@ -193,7 +194,7 @@ def beats(
     if confidence < wanted.confidence:
         reason = f"The {what} has a {confidence:.0%} interval; the policy asks for {wanted.confidence:.0%}."
         return Check(point, what, "hold", reason)
-    leak = _leak(part, evidence.candidate)
+    leak = _leak(part, evidence.candidate, of_feedback=isinstance(wanted, PreferencePolicy))
     if leak:
         return Check(point, what, "hold", leak)
     if size < units:
@@ -206,23 +207,25 @@ def beats(
         f"{part.metric} {part.candidate_mean:.4f} against {part.other_mean:.4f} of {part.other_name}, gain {gain:+.4f} "
         f"[{low:+.4f}, {high:+.4f}] over {size} units"
     )
+    kind = "better" if least >= 0 else "no worse than allowed"
     if low > least:
         return Check(
-            point, what, "pass", f"The candidate is better: {numbers}; the lower end is above {least:g}."
+            point, what, "pass", f"The candidate is {kind}: {numbers}; the lower end is above {least:g}."
         )
     return Check(
         point,
         what,
         "hold",
-        f"The candidate is not surely better: {numbers}; the lower end must be above {least:g}.",
+        f"The candidate is not surely {kind}: {numbers}; the lower end must be above {least:g}.",
     )
 
 
-def _leak(part: Comparison, candidate: ModelFacts | None) -> str | None:
-    """A sentence when a model has seen the window it is scored on."""
+def _leak(part: Comparison, candidate: ModelFacts | None, *, of_feedback: bool) -> str | None:
+    """A sentence when a model has seen the window it is scored on: documents or events, or feedback."""
     if candidate is None or part.window_start is None:
         return None
-    known = (("candidate", candidate.trained_until), (part.other_name, part.other_trained_until))
+    until = candidate.feedback_until if of_feedback else candidate.trained_until
+    known = (("candidate", until), (part.other_name, part.other_trained_until))
     for name, until in known:
         if until is not None and until > part.window_start:
             return (
@@ -230,6 +233,20 @@ def _leak(part: Comparison, candidate: ModelFacts | None) -> str | None:
                 f"{part.window_start:%Y-%m-%d %H:%M}: it has seen what it is scored on."
             )
     return None
+
+
+def least_gain(evidence: Evidence, policy: Policy) -> float:
+    """What the candidate must surely gain on the champion.
+
+    One that was trained from feedback must not have forgotten more than the margin. A champion that was may have given
+    as much for what people prefer, so who learnt from data alone takes its place only by winning more than that.
+    """
+    wanted, candidate, champion = policy.preferences, evidence.candidate, evidence.champion
+    if wanted is not None and candidate is not None and candidate.learnt_from == "feedback":
+        return -wanted.forgetting_margin
+    if wanted is not None and champion is not None and champion.learnt_from == "feedback":
+        return max(policy.comparison.min_gain, wanted.forgetting_margin)
+    return policy.comparison.min_gain
 
 
 def champion(evidence: Evidence, policy: Policy) -> Check:
@@ -243,7 +260,7 @@ def champion(evidence: Evidence, policy: Policy) -> Check:
         what,
         evidence,
         policy,
-        policy.comparison.min_gain,
+        least_gain(evidence, policy),
         policy.comparison.min_units,
     )
     part, facts = evidence.versus_champion, evidence.champion

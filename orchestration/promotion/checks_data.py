@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from orchestration.promotion.checks import Check, beats, listed, missing, rival, short, unfit
+from orchestration.promotion.checks import Check, beats, least_gain, listed, missing, rival, short, unfit
 from orchestration.promotion.evidence import DriftEvidence, Evidence, SafetyMeasure
 from orchestration.promotion.policy import Limit, Policy
 
@@ -59,7 +59,7 @@ def _latest(evidence: Evidence, policy: Policy, drift: DriftEvidence) -> Check:
     what = "comparison on the latest window"
     whom, comparison = rival(evidence, policy)
     first = evidence.ledger is not None and evidence.ledger.has_champion is False
-    least = policy.comparison.baseline_min_gain if first else policy.comparison.min_gain
+    least = policy.comparison.baseline_min_gain if first else least_gain(evidence, policy)
     check = beats(evidence.latest, what, evidence, policy, least, policy.drift.latest_min_units, point=5)
     part = evidence.latest
     if check.outcome != "pass" or part is None:
@@ -140,9 +140,7 @@ def contracts(evidence: Evidence, policy: Policy) -> Check:
     if len(part.results) != part.n_results:
         found.append(f"{what} hold {len(part.results)} of {part.n_results} results")
     ran = {result.suite for result in part.results}
-    found += [
-        f"suite {suite} was not checked" for suite in policy.contracts.required_suites if suite not in ran
-    ]
+    found += [f"suite {suite} was not checked" for suite in _required(evidence, policy) if suite not in ran]
     if found:
         return missing(6, what, found)
     failed = [result for result in part.results if not result.success]
@@ -156,6 +154,14 @@ def contracts(evidence: Evidence, policy: Policy) -> Check:
         "pass",
         f"All critical ones of {len(part.results)} contracts hold on snapshot {snapshot}{noted}.",
     )
+
+
+def _required(evidence: Evidence, policy: Policy) -> tuple[str, ...]:
+    """Suites that must have run: of a candidate trained from feedback also those of the feedback."""
+    suites, candidate = policy.contracts.required_suites, evidence.candidate
+    if policy.preferences is None or candidate is None or candidate.learnt_from != "feedback":
+        return suites
+    return suites + policy.preferences.required_suites
 
 
 def safety(evidence: Evidence, policy: Policy) -> Iterator[Check]:

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from orchestration.promotion.bootstrap import PairedResult, paired_bootstrap
 from orchestration.promotion.evidence import Comparison, SliceComparison, SliceEvidence
-from orchestration.promotion.policy import Policy
+from orchestration.promotion.policy import ComparisonPolicy, Policy, PreferencePolicy
+from training.generator.preference.wins import wins
 
 _KEYS = {"recommender": ("user_id", "item_id", "occurred_at"), "generator": ("document_id",)}
 _UNITS = {"recommender": "user_id", "generator": "document_id"}
@@ -46,6 +47,39 @@ def compare(
     same_rows(candidate, other, policy)
     wanted = policy.comparison
     result = _bootstrap(candidate.rows, other.rows, policy, wanted.resamples, wanted.confidence)
+    return _comparison(candidate, other, wanted, window, result)
+
+
+def compare_preferences(candidate: Scored, other: Scored, policy: Policy) -> Comparison:
+    """Win rates of the two against each other on the same held-out pairs, resampling prompts; `trained_until` of both
+    is the time up to which they have learnt from feedback.
+
+    Raises ValueError when the two were scored on different pairs, or on none, or the policy has no preferences.
+    """
+    wanted = policy.preferences
+    if wanted is None:
+        raise ValueError(f"the policy of the {policy.model} asks for no preferences")
+    _demand_equal(candidate, other, ["pair_id", "prompt_id", "occurred_at"])
+    won = wins(candidate.rows["apart"].to_numpy(), other.rows["apart"].to_numpy(), wanted.tie)
+    result = paired_bootstrap(
+        won,
+        1 - won,
+        np.array(candidate.rows["prompt_id"].to_pylist(), dtype=object).astype(str),
+        resamples=wanted.resamples,
+        confidence=wanted.confidence,
+        seed=policy.comparison.seed,
+    )
+    times = pc.min_max(candidate.rows["occurred_at"]).as_py()
+    return _comparison(candidate, other, wanted, (times["min"], times["max"]), result)
+
+
+def _comparison(
+    candidate: Scored,
+    other: Scored,
+    wanted: ComparisonPolicy | PreferencePolicy,
+    window: tuple[datetime, datetime],
+    result: PairedResult,
+) -> Comparison:
     return Comparison(
         metric=wanted.metric,
         other_name=other.name,
@@ -110,7 +144,10 @@ def _bootstrap(
 
 def same_rows(candidate: Scored, other: Scored, policy: Policy) -> None:
     """Raises ValueError unless both were scored on the same rows, and on some."""
-    keys = list(_KEYS[policy.model])
+    _demand_equal(candidate, other, list(_KEYS[policy.model]))
+
+
+def _demand_equal(candidate: Scored, other: Scored, keys: list[str]) -> None:
     if not candidate.rows.num_rows:
         raise ValueError("the held-out window has no rows to compare on")
     if not candidate.rows.select(keys).equals(other.rows.select(keys)):

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from orchestration.promotion import checks, checks_data, checks_reach
+from orchestration.promotion import checks, checks_data, checks_feedback, checks_reach
 from orchestration.promotion.checks import Check
 from orchestration.promotion.evidence import Evidence
 from orchestration.promotion.policy import Policy
@@ -75,6 +75,7 @@ def _checks(evidence: Evidence, policy: Policy, *, approved: bool, refused: list
     yield from checks.identity(evidence, policy)
     yield from checks.standing(evidence, approved)
     yield checks.champion(evidence, policy)
+    yield checks_feedback.preferences(evidence, policy)
     yield from checks.baselines(evidence, policy)
     yield from checks.slices(evidence, policy)
     yield from checks_reach.reach(evidence, policy)

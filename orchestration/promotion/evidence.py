@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 _NO_CHAMPION = {"optional": "before the first promotion there is no champion"}
+_NO_FEEDBACK = {"optional": "asked for where the candidate was trained from feedback"}
 _NEW_BUNDLE = {"optional": "a new bundle has no past"}
 _NO_DISTANCE = {"optional": "a column that is not judged, or constant, has no distance"}
 _NOTHING_TO_SAY = {"optional": "what passed needs no explanation"}
@@ -31,6 +32,10 @@ class ModelFacts:
     lake_snapshot: int | None = None
     verified: bool | None = None
     """Whether every file of the bundle was hashed again and matched its manifest."""
+    learnt_from: Literal["data", "feedback"] | None = None
+    """How it was trained: on events or documents, or from feedback, starting from a champion."""
+    feedback_until: datetime | None = field(default=None, metadata=_NO_FEEDBACK)
+    """It has learnt from no feedback at or after this."""
 
 
 @dataclass(frozen=True)
@@ -266,6 +271,8 @@ class Evidence:
     ledger: LedgerFacts | None = None
     champion: ModelFacts | None = field(default=None, metadata=_NO_CHAMPION)
     versus_champion: Comparison | None = field(default=None, metadata=_NO_CHAMPION)
+    preferences: Comparison | None = field(default=None, metadata=_NO_FEEDBACK)
+    """Win rates on held-out pairs against the champion's."""
     expected_baselines: tuple[str, ...] | None = None
     versus_baselines: tuple[Comparison, ...] | None = None
     slices: SliceEvidence | None = None

@@ -34,6 +34,23 @@ class ComparisonPolicy(_Part):
     baselines: tuple[str, ...] = Field(min_length=1, description="Baselines that must have been beaten.")
 
 
+class PreferencePolicy(_Part):
+    """Point 3, of a candidate that was trained from feedback: what people prefer, and no forgetting."""
+
+    metric: str = Field(description="What the comparison on held-out pairs is called.")
+    tie: float = Field(ge=0, description="Bits a byte: a smaller difference on a pair is a tie.")
+    min_gain: float = Field(ge=0, description="The interval's lower end must lie above this.")
+    min_units: int = Field(ge=2, description="Prompts that the held-out pairs must come from.")
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    resamples: int = Field(2000, ge=200)
+    forgetting_margin: float = Field(
+        ge=0, description="Loss allowed in the comparison's metric: the lower end must lie above minus this."
+    )
+    required_suites: tuple[str, ...] = Field(
+        min_length=1, description="Suites that must have run on the feedback, besides those of the contracts."
+    )
+
+
 class SlicePolicy(_Part):
     """Point 4: no group may lose more than the margin."""
 
@@ -131,6 +148,9 @@ class Policy(_Part):
     version: int = Field(ge=1)
     evidence: EvidencePolicy
     comparison: ComparisonPolicy
+    preferences: PreferencePolicy | None = Field(
+        description="`null` where the family is not trained from feedback."
+    )
     slices: SlicePolicy
     reach: ReachPolicy | None = Field(description="`null` where the family shows no lists.")
     drift: DriftPolicy
@@ -148,6 +168,10 @@ class Policy(_Part):
             raise ValueError("a generator's policy needs safety limits")
         if (self.model == "recommender") != (self.reach is not None):
             raise ValueError("a recommender's policy needs limits of reach, and a generator has none")
+        if (self.model == "generator") != (self.preferences is not None):
+            raise ValueError(
+                "a generator's policy needs a section on preferences, and a recommender has none"
+            )
         return self
 
     @property

@@ -144,9 +144,13 @@ def _comparisons(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not (evidence.get("ledger") or {}).get("has_champion"):
         known = [("strongest baseline, latest window", evidence.get("latest"))]
     known += [("baseline", part) for part in evidence.get("versus_baselines") or []]
+    known += [("champion, win rate on held-out pairs", evidence.get("preferences"))]
     parts = [(f"{label}: {part['other_name']}", part) for label, part in known if part]
-    span = _span(part for _, part in parts)
-    return [_part(part, label, span) for label, part in parts]
+    spans = {
+        metric: _span(p for _, p in parts if p["metric"] == metric)
+        for metric in {p["metric"] for _, p in parts}
+    }
+    return [_part(part, label, spans[part["metric"]]) for label, part in parts]
 
 
 def _slices(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -126,5 +126,6 @@ class Verdict:
             "champion_after": self.row["champion_after"],
             "checks": self.checks,
             "versus_champion": evidence.get("versus_champion"),
+            "preferences": evidence.get("preferences"),
             "versus_baselines": evidence.get("versus_baselines") or [],
         }

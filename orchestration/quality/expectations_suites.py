@@ -27,6 +27,7 @@ _CLOCK_SKEW = timedelta(days=1)
 _TEXT_LENGTH = 1_000_000
 _LANGUAGE = r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*"
 _EMAIL = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+\.[A-Za-z]{2,}"
+_FINISHES = ("stop", "length")
 _ACTIVITIES = ("new", "light", "heavy")
 
 
@@ -160,7 +161,19 @@ def _feedback_rules(now: datetime) -> list[Rule]:
         _optional("user_id"),
         _optional("model_version"),
         InSet("rating", "rating is none of -1, 0, 1", values=(-1, 0, 1)),
+        Between("choice", "choice is negative", low=0),
         *[rule for name in ("prompt", "response", "edited_text") for rule in _text(name)],
+    ]
+
+
+def _generation_rules(now: datetime) -> list[Rule]:
+    return [
+        Identifier("request_id"),
+        Between("choice", "choice is negative", low=0),
+        _time("occurred_at", now),
+        _optional("model_version"),
+        InSet("finish_reason", f"finish_reason is none of {', '.join(_FINISHES)}", values=_FINISHES),
+        *[rule for name in ("prompt", "response") for rule in _text(name)],
     ]
 
 
@@ -170,6 +183,7 @@ _BORDER: dict[str, Callable[[datetime], list[Rule]]] = {
     "users": _user_rules,
     "follows": _follow_rules,
     "feedback": _feedback_rules,
+    "generations": _generation_rules,
 }
 
 
@@ -335,10 +349,46 @@ def _document_rules(now: datetime) -> list[Rule]:
     ]
 
 
-def _no_email(table: pa.Table) -> Any:
+def _no_email(table: pa.Table, column: str = "text") -> Any:
     # A masked mention before a dot (`@user.cn`) would look like an address.
-    text = pc.replace_substring(table["text"], "@user", " ")
+    text = pc.replace_substring(table[column], "@user", " ")
     return pc.invert(pc.match_substring_regex(text, _EMAIL))
+
+
+def _pair_rules(now: datetime) -> list[Rule]:
+    return [
+        *[NotNull(column) for column in ("pair_id", "prompt_id", "prompt", "chosen", "rejected", "n_votes")],
+        _time("occurred_at", now),
+        _time("first_judged_at", now),
+        _not_above("first_judged_at", "occurred_at"),
+        Between("n_votes", "n_votes is below 1", low=1),
+        InSet("kind", "kind is none of edit, rating", values=("edit", "rating")),
+        _differ("chosen", "rejected", "both texts are the same"),
+        *[rule for column in ("prompt", "chosen", "rejected") for rule in _masked(column)],
+        *[Length(column, f"{column} is empty", low=1) for column in ("chosen", "rejected")],
+    ]
+
+
+def _rated_rules(now: datetime) -> list[Rule]:
+    return [
+        *[NotNull(column) for column in ("response_id", "prompt_id", "prompt", "response", "verdict")],
+        _time("occurred_at", now),
+        InSet("verdict", "verdict is none of -1, 0, 1", values=(-1, 0, 1)),
+        *[Between(column, f"{column} is negative", low=0) for column in ("n_liked", "n_disliked")],
+        *[rule for column in ("prompt", "response") for rule in _masked(column)],
+        Length("response", "response is empty", low=1),
+    ]
+
+
+def _masked(column: str) -> list[Rule]:
+    return [
+        _holds(
+            column,
+            f"no_email_in_{column}",
+            "an e-mail address is not masked",
+            lambda table: _no_email(table, column),
+        )
+    ]
 
 
 _TRAINING: dict[str, Callable[[datetime], list[Rule]]] = {
@@ -347,6 +397,8 @@ _TRAINING: dict[str, Callable[[datetime], list[Rule]]] = {
     "users": _users_mart_rules,
     "user_sequences": _sequence_rules,
     "corpus_documents": _document_rules,
+    "preference_pairs": _pair_rules,
+    "rated_responses": _rated_rules,
 }
 
 

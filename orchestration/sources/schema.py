@@ -84,6 +84,18 @@ STREAMS: dict[str, pa.Schema] = {
             ("rating", pa.int64()),
             ("edited_text", pa.string()),
             ("model_version", pa.string()),
+            ("choice", pa.int64()),
+        ]
+    ),
+    "generations": pa.schema(
+        [
+            ("request_id", pa.string()),
+            ("choice", pa.int64()),
+            ("occurred_at", TIMESTAMP),
+            ("prompt", pa.string()),
+            ("response", pa.string()),
+            ("finish_reason", pa.string()),
+            ("model_version", pa.string()),
         ]
     ),
 }
@@ -94,6 +106,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "users": ("user_id",),
     "follows": ("follower_id", "followee_id"),
     "feedback": ("request_id", "occurred_at"),
+    "generations": ("request_id", "choice", "occurred_at"),
 }
 
 

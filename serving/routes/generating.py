@@ -16,6 +16,7 @@ from starlette.responses import StreamingResponse
 
 from serving import problems
 from serving.generation import Piece
+from serving.generation_log import GenerationRecord
 from serving.holder import Champion
 from serving.models import Sampling
 from serving.openai_shapes import Common, refuse_unknown_tokens, refuse_unsupported, unknown_model
@@ -70,6 +71,7 @@ class Asked:
     generation: Screened | Refused
     shape: Shape
     with_usage: bool
+    record: GenerationRecord
 
     def envelope(self, kind: str) -> dict[str, Any]:
         """What every document and chunk carries."""
@@ -143,7 +145,9 @@ async def answer(
         screens = filters(champion, said or prompts, body.n, system)
         generation = Screened(made, screens, parts.metrics)
     with_usage = body.stream_options is not None and body.stream_options.include_usage
-    asked = Asked(request, parts, champion, generation, shape, with_usage)
+    journal = parts.generations if parts.settings.log_generations else None
+    record = GenerationRecord(journal, request.scope["request_id"], champion.version, prompts, body.n)
+    asked = Asked(request, parts, champion, generation, shape, with_usage, record)
     request.scope["log"] = {"model_version": champion.version, "stream": body.stream}
     if not body.stream:
         return await _document(asked)
@@ -191,6 +195,9 @@ async def _document(asked: Asked) -> Response:
         asked.generation.cancel()
         leaving.cancel()
         collecting.cancel()
+    for piece in pieces:
+        asked.record.add(piece)
+    await asked.record.write()
     listed = [_choice(asked, piece) for piece in sorted(pieces, key=lambda piece: piece.index)]
     usage = asked.usage(sum(piece.tokens for piece in pieces))
     return JsonReply({**asked.envelope(asked.shape.object), "choices": listed, "usage": usage})
@@ -213,6 +220,7 @@ async def _stream(asked: Asked) -> AsyncIterator[bytes]:
     try:
         async for piece in asked.generation:
             tokens += piece.tokens
+            asked.record.add(piece)
             for choice in asked.shape.chunk(piece):
                 if piece.refusal:
                     asked.shape.refuse(choice, piece.refusal)
@@ -226,6 +234,7 @@ async def _stream(asked: Asked) -> AsyncIterator[bytes]:
         if not asked.generation.finished:
             asked.parts.metrics.generations_cancelled.inc()
         asked.generation.cancel()
+    await asked.record.write()
     usage = asked.usage(tokens)
     if asked.with_usage:
         yield event({**envelope, "choices": [], "usage": usage})

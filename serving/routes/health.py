@@ -48,7 +48,9 @@ def readiness(parts: Services) -> tuple[list[str], dict[str, Any]]:
     """What is missing for being ready (empty: ready), and what is loaded and what is wrong as a document."""
     holder, feed = parts.holder, parts.feed
     champions = {kind: parts.champion(kind) for kind in KINDS}
-    journals = {journal.stream: journal.last_error for journal in (parts.events, parts.feedback)}
+    journals = {
+        journal.stream: journal.last_error for journal in (parts.events, parts.feedback, parts.generations)
+    }
     serving = [kind for kind in KINDS if champions[kind] is not None]
     missing = [
         f"{kind} {holder.promoted[kind].version} is not loaded"

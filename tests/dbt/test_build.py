@@ -2,7 +2,7 @@
 
 import json
 
-from orchestration.contracts import TRAINING_TABLES, check_training_tables
+from orchestration.contracts import FEEDBACK_TABLES, TRAINING_TABLES, check_training_tables
 from orchestration.lake.connection import current_snapshot
 from orchestration.lake.features import FEATURE_TABLES, build_features, feature_hashes
 from orchestration.lake.quality_store import latest_results
@@ -25,12 +25,15 @@ def test_the_gate_finds_every_suite_that_its_policies_demand_on_the_snapshot_tha
     check_training_tables(built_lake, snapshot)
     found = [row for row in latest_results(built_lake, snapshot) if row["snapshot"] == snapshot]
     suites = {row["suite"] for row in found}
-    assert suites == {"dbt", *(f"training.{table}" for table in TRAINING_TABLES)}
+    assert suites == {"dbt", *(f"training.{table}" for table in (*TRAINING_TABLES, *FEEDBACK_TABLES))}
     for model in ("recommender", "generator"):
-        assert set(load_policy(model).contracts.required_suites) <= suites
+        policy = load_policy(model)
+        assert set(policy.contracts.required_suites) <= suites
+        assert policy.preferences is None or set(policy.preferences.required_suites) <= suites
     assert [row for row in found if not row["success"]] == []
     rules = {row["expectation"] for row in found if row["suite"] == "dbt"}
     assert {"interactions_add_up", "users_and_days_add_up", "posts_and_documents_add_up"} <= rules
+    assert "feedback_adds_up" in rules
 
 
 def test_a_build_with_nothing_new_and_one_from_scratch_change_no_feature(built_lake: Settings) -> None:

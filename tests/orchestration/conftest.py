@@ -26,6 +26,10 @@ QUICK: dict[str, Any] = {
     }
 }
 """Launchpad config: models that are trained in seconds."""
+LEARN: dict[str, Any] = {
+    "ops": {"generator_preferences": {"config": {"dpo": {"max_epochs": 6.0, "learning_rate": 0.002}}}}
+}
+"""The same of a training from feedback."""
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ import pytest
 from dagster import AssetKey
 
 _ASSETS = {
-    "landing": {"raw/events", "raw/posts", "raw/users", "raw/follows", "raw/feedback"},
+    "landing": {
+        *("raw/events", "raw/posts", "raw/users", "raw/follows", "raw/feedback", "raw/generations"),
+    },
     "recommender": {"recommender_candidates", "recommender_trials"},
-    "generator": {"generator_candidates", "generator_trials"},
-    "promotion": {"champion_drift", "recommender_gate", "generator_gate"},
+    "generator": {"generator_candidates", "generator_trials", "generator_preferences"},
+    "promotion": {"champion_drift", "recommender_gate", "generator_gate", "generator_preferences_gate"},
     "serving": {"online_state", "served_champions"},
 }
 _MARTS = {
@@ -20,11 +22,14 @@ _MARTS = {
     "document_reports",
     "user_days",
     "daily_activity",
+    "preference_pairs",
+    "rated_responses",
 }
 _JOBS = (
     "ingest",
     "train_recommender",
     "train_generator",
+    "train_generator_preferences",
     "recommender_sweep",
     "generator_sweep",
     "full_loop",
@@ -113,8 +118,8 @@ def test_only_a_sweep_runs_trials_and_its_gate_waits_for_them(defs: dg.Definitio
 
 def test_each_point_of_the_gate_is_a_check_of_its_asset(defs: dg.Definitions) -> None:
     keys = defs.resolve_asset_graph().asset_check_keys
-    for model in ("recommender", "generator"):
-        points = {key.name[0] for key in keys if key.asset_key == AssetKey(f"{model}_gate")}
+    for gate in ("recommender_gate", "generator_gate", "generator_preferences_gate"):
+        points = {key.name[0] for key in keys if key.asset_key == AssetKey(gate)}
         assert points == {"1", "3", "4", "5", "6", "7", "8"}
 
 

@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from pathlib import Path
 
 import dagster as dg
 import pandas as pd
@@ -12,7 +13,8 @@ from typer.testing import CliRunner
 
 from orchestration.status import read_status
 from serving.pointers import read_state
-from tests.orchestration.conftest import QUICK, Looped
+from serving.settings import Settings
+from tests.orchestration.conftest import LEARN, QUICK, Looped
 from training.errors import UserError
 
 MODELS = ("recommender", "generator")
@@ -166,6 +168,79 @@ def test_a_reviewers_tag_on_a_version_is_answered_on_it(looped: Looped, client: 
     assert tags["gate.answered"] == said
     assert "gate.reject" not in tags
     assert act_on_reviews(looped.settings) == []
+
+
+def test_ratings_turn_into_a_judged_candidate_that_writes_what_people_like(
+    looped: Looped, client: MlflowClient
+) -> None:
+    """Journals of the API to marts to a training from the champion to the gate, asked for by the sensor."""
+    from orchestration.definitions import defs
+    from orchestration.defs.promotion.sensors import feedback_volume
+    from orchestration.judge import judge_cycle
+    from orchestration.lake.connection import read_table
+    from orchestration.lake.features import build_features
+    from orchestration.lake.ingest import ingest_incoming
+    from serving.pointers import read_champions
+    from tests.orchestration.readers import leave_journals, truths
+    from training.bundle import open_bundle
+    from training.generator.export import read_model
+    from training.generator.preference.origin import origin_of
+
+    settings = looped.settings
+    champion = open_bundle(read_champions(settings.home)["generator"].bundle, "generator")
+    before = read_model(champion)
+    count = leave_journals(settings, before, 200, 4)
+    ingest_incoming(settings, looped.said.append)
+    build_features(settings, looped.said.append)
+    pairs = read_table(settings, "marts.preference_pairs")
+    assert pairs.num_rows > 100
+    assert {"edit", "rating"} == set(pairs["kind"].to_pylist())
+
+    with dg.DagsterInstance.get() as instance:
+        context = dg.build_sensor_context(instance=instance)
+        (asked,) = feedback_volume(context)
+        assert isinstance(asked, dg.RunRequest)
+        assert int(asked.tags["tidegate/reason"].split()[0]) >= count
+        again = dg.build_sensor_context(instance=instance, cursor=context.cursor)
+        assert all(isinstance(found, dg.SkipReason) for found in feedback_volume(again))
+        job = defs.resolve_job_def("train_generator_preferences")
+        assert job.execute_in_process(instance=instance, run_config=LEARN).success
+        first = dg.build_sensor_context(instance=instance)
+        (told,) = feedback_volume(first)
+        assert "0 new feedback rows" in str(told.skip_message)
+
+    newest = [row for row in rows(looped) if row["model"] == "generator"][-1]
+    assert newest["decision"] in {"promote", "hold"}, newest["reasons"]
+    evidence = newest["evidence"]["evidence"]
+    assert evidence["failures"] == []
+    assert evidence["candidate"]["learnt_from"] == "feedback"
+    assert evidence["preferences"]["other_digest"] == champion.digest
+    assert evidence["preferences"]["gain"] > 0
+    promoted = read_champions(settings.home)["generator"]
+    assert (promoted.version == newest["version"]) == (newest["decision"] == "promote")
+    told_status = read_status(settings)["models"]["generator"]["last_decision"]
+    assert told_status["version"] == newest["version"]
+    assert not judge_cycle(settings, "generator", looped.said.append).fresh
+    run = client.get_run(newest["run_id"])
+    assert {"feedback/win_rate", "validation/reward_margin", "validation/reward_accuracy"} <= set(
+        run.data.metrics
+    )
+    files = {file.path for file in client.list_artifacts(newest["run_id"])}
+    assert {"model_card.md", "lineage.json", "samples.md", "plots", "gate"} <= files
+
+    candidate = open_bundle(Path(latest_bundle(settings)), "generator")
+    origin = origin_of(candidate)
+    assert origin is not None and origin.champion == champion.digest
+    gains = truths(read_model(candidate), 60, 3) - truths(before, 60, 3)
+    assert gains.mean() - 1.64 * gains.std() / len(gains) ** 0.5 > 0, gains.mean()
+
+
+def latest_bundle(settings: Settings) -> str:
+    from orchestration.cycle import latest_cycle
+
+    cycle = latest_cycle(settings, "generator", "feedback")
+    assert cycle is not None
+    return cycle.bundles[cycle.best]
 
 
 def test_a_world_that_changed_suddenly_is_found_and_answered_by_a_training(looped: Looped) -> None:

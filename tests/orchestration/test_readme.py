@@ -10,7 +10,7 @@ from typer.main import get_command
 from orchestration.cli import app
 
 _ROOT = Path(__file__).resolve().parents[2]
-_PAGES = ["README.md", "docs/how-to.md", "docs/data.md", "docs/readers.md"]
+_PAGES = ["README.md", "docs/how-to.md", "docs/data.md", "docs/readers.md", "docs/feedback.md"]
 
 
 def _commands() -> list[tuple[str, str]]:

@@ -39,6 +39,7 @@ def model_facts(version: str, digest: str, **more: Any) -> ModelFacts:
         "trained_until": CUT,
         "lake_snapshot": 7,
         "verified": True,
+        "learnt_from": "data",
     }
     return ModelFacts(version=version, digest=digest, **(known | more))
 
@@ -120,6 +121,27 @@ def drift(digest: str, *columns: ColumnEvidence) -> DriftEvidence:
         n_columns=len(columns),
         columns=columns,
         computed_at=THEN,
+    )
+
+
+def learnt_from_feedback(evidence: Evidence, drifted: bool) -> Evidence:
+    """The same generator, trained from feedback: it wins pairs, and loses a little on documents."""
+    policy = POLICIES["generator"].preferences
+    loss = {"candidate_mean": 0.141, "other_mean": 0.14, "gain": -0.001, "low": -0.002, "high": 0.001}
+    rules = [
+        ContractResult(suite=suite, rule="unique", critical=True, success=True)
+        for suite in policy.required_suites
+    ]
+    results = (*evidence.contracts.results, *rules)
+    return replace(
+        evidence,
+        candidate=replace(evidence.candidate, learnt_from="feedback", feedback_until=CUT),
+        versus_champion=comparison("blend", "old", "generator", **loss),
+        latest=comparison("blend", "old", "generator", **loss) if drifted else None,
+        preferences=comparison(
+            "blend", "old", "generator", metric=policy.metric, candidate_mean=0.72, other_mean=0.7
+        ),
+        contracts=replace(evidence.contracts, results=results, n_results=len(results)),
     )
 
 

@@ -27,6 +27,7 @@ from tests.promotion.cases import (
     comparison,
     drift,
     good,
+    learnt_from_feedback,
     name_of,
     reach,
     set_at,
@@ -42,6 +43,8 @@ SCENES = {
     "generator": good("generator"),
     "first generator": good("generator", first=True),
     "generator after drift": good("generator", drifted=True),
+    "from feedback": learnt_from_feedback(good("generator"), drifted=False),
+    "from feedback after drift": learnt_from_feedback(good("generator", drifted=True), drifted=True),
 }
 
 

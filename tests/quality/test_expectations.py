@@ -32,6 +32,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "users": {"user_id": "u", "joined_at": THEN, "attributes": '{"age": 3}', "language": "en"},
     "follows": {"follower_id": "u", "followee_id": "v"},
     "feedback": {"request_id": "r", "occurred_at": THEN, "rating": 1, "prompt": "", "response": "x"},
+    "generations": {"request_id": "r", "choice": 0, "occurred_at": THEN, "prompt": "今天", "response": "x"},
 }
 LONG = "x" * 513
 BAD: list[tuple[str, dict[str, Any], str]] = [
@@ -71,6 +72,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("follows", {"followee_id": "u"}, "a user follows themselves"),
     ("feedback", {"rating": 5}, "rating is none of -1, 0, 1"),
     ("feedback", {"request_id": None}, "request_id is missing"),
+    ("feedback", {"choice": -1}, "choice is negative"),
+    ("generations", {"choice": None}, "choice is missing"),
+    ("generations", {"finish_reason": "tired"}, "finish_reason is none of stop, length"),
 ]
 FINE: list[tuple[str, dict[str, Any]]] = [
     ("events", {"value": 0.0, "position": 0, "surface": "", "propensity": 1.0}),

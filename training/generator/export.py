@@ -128,6 +128,41 @@ def _write_parts(folder: Path, model: LanguageModel, network_config: dict[str, A
     _write_json(folder / CONFIG, {"network": network_config, "ngram_order": model.ngram.order})
 
 
+def export_tuned(
+    target: Path,
+    source: Bundle,
+    model: LanguageModel,
+    trained_until: datetime,
+    lineage: dict[str, Any],
+    extra: dict[str, Any],
+) -> Bundle:
+    """Write a bundle that has the files of `source` but for the weights of `model` and its golden answers.
+
+    `extra` is added to what the manifest of `source` says. Raises as `export`, ValueError for a public model.
+    """
+    if model.ngram is None:
+        raise ValueError("a public model is written by its own trainer")
+    arrays = _arrays(model, model.ngram)
+
+    def write_files(folder: Path) -> None:
+        for name in source.manifest["files"]:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((source.path / name).read_bytes())
+        (folder / WEIGHTS).write_bytes(save(arrays))
+        golden = golden_requests(model, guard=read_abuse(source).guard)
+        (folder / GOLDEN).write_text(json.dumps(golden, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+    return write_bundle(
+        target,
+        "generator",
+        source.architecture,
+        write_files,
+        trained_until=trained_until,
+        lineage=lineage,
+        extra=source.manifest["extra"] | extra,
+    )
+
+
 def _parts(model: LanguageModel) -> dict[str, nn.Module]:
     parts = {"network": model.network, "gate": model.gate}
     return {name: part for name, part in parts.items() if part is not None}

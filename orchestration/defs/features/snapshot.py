@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from orchestration.contracts import TRAINING_TABLES
+from orchestration.contracts import FEEDBACK_TABLES, TRAINING_TABLES
 from orchestration.defs.resources import SettingsResource
 from orchestration.defs.retries import SAFE
 
@@ -13,7 +13,7 @@ from orchestration.defs.retries import SAFE
     owners=["team:data"],
     kinds={"ducklake", "great_expectations"},
     retry_policy=SAFE,
-    deps=[["marts", table] for table in TRAINING_TABLES]
+    deps=[["marts", table] for table in (*TRAINING_TABLES, *FEEDBACK_TABLES)]
     + [["marts", "user_days"], ["marts", "daily_activity"], ["marts", "document_reports"]],
     check_specs=[
         dg.AssetCheckSpec(
@@ -21,7 +21,7 @@ from orchestration.defs.retries import SAFE
             asset="feature_snapshot",
             description=f"Great Expectations suite of the training table marts.{table}.",
         )
-        for table in TRAINING_TABLES
+        for table in (*TRAINING_TABLES, *FEEDBACK_TABLES)
     ],
 )
 def feature_snapshot(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult:
@@ -35,7 +35,7 @@ def feature_snapshot(context: dg.AssetExecutionContext, settings: SettingsResour
     hashes = feature_hashes(known, snapshot)
     results = check_training_tables(known, snapshot)
     checks = []
-    for table in TRAINING_TABLES:
+    for table in (*TRAINING_TABLES, *FEEDBACK_TABLES):
         failed = [r for r in results if r.suite == f"training.{table}" and not r.success]
         checks.append(
             dg.AssetCheckResult(

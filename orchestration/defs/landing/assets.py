@@ -10,7 +10,7 @@ from orchestration.defs.resources import SettingsResource
 from orchestration.defs.retries import SAFE
 from orchestration.world import found_world_if_empty
 
-STREAMS = ("events", "posts", "users", "follows", "feedback")
+STREAMS = ("events", "posts", "users", "follows", "feedback", "generations")
 OWNERS = ["team:data"]
 
 

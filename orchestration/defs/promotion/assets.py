@@ -1,7 +1,7 @@
 """Drift of the champions, and the gate of each model."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 
@@ -94,9 +94,10 @@ def _stable(model: str, passed: bool, metadata: dict[str, Any]) -> dg.AssetCheck
     )
 
 
-def gate_asset(model: Kind) -> dg.AssetsDefinition:
-    """The asset `MODEL_gate`: judges the newest candidate and acts on the decision."""
-    name = f"{model}_gate"
+def gate_asset(
+    model: Kind, name: str, learnt_from: Literal["data", "feedback"], deps: list[str]
+) -> dg.AssetsDefinition:
+    """The asset `name`: judges the newest candidate that learnt from data or feedback and acts on the decision."""
 
     @dg.asset(
         dagster_type=dg.Any,
@@ -105,9 +106,9 @@ def gate_asset(model: Kind) -> dg.AssetsDefinition:
         owners=["team:ml"],
         kinds={"mlflow", "evidently"},
         # No values are handed over: the gate reads its evidence again from bundles, MLflow and the lake.
-        deps=[f"{model}_candidates", f"{model}_trials", "online_state", "champion_drift"],
-        description=f"Judges the newest {model} candidate by all points of the policy, records the decision in the "
-        "ledger and acts on it: promote, hold or ask for a review.",
+        deps=[*deps, "online_state", "champion_drift"],
+        description=f"Judges the newest {model} candidate trained from {learnt_from} by all points of the policy, "
+        "records the decision in the ledger and acts on it: promote, hold or ask for a review.",
         check_specs=[
             dg.AssetCheckSpec(check, asset=name, description=point.description)
             for check, point in POINTS.items()
@@ -120,9 +121,9 @@ def gate_asset(model: Kind) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         from orchestration.judge import judge_cycle
 
-        verdict = judge_cycle(settings.get(), model, context.log.info, dagster_run_id=context.run_id)
+        verdict = judge_cycle(settings.get(), model, context.log.info, context.run_id, learnt_from)
         context.log.info(verdict.line())
-        checks = [_point_check(name, verdict) for name in POINTS]
+        checks = [_point_check(name, verdict, learnt_from) for name in POINTS]
         metadata: dict[str, Any] = {
             "decision": verdict.decision,
             "version": verdict.version,
@@ -140,12 +141,16 @@ def gate_asset(model: Kind) -> dg.AssetsDefinition:
     return gate
 
 
-def _point_check(name: str, verdict: "Verdict") -> dg.AssetCheckResult:
-    """One point of the gate as an asset check: passed when it was judged and nothing of it held."""
+def _point_check(name: str, verdict: "Verdict", learnt_from: str) -> dg.AssetCheckResult:
+    """One point of the gate as an asset check: passed when it was judged and nothing of it held.
+
+    That nothing was trained from feedback is no fault: most runs find too little that is new.
+    """
     found = verdict.checks_of(*POINTS[name].points)
+    idle = learnt_from == "feedback" and verdict.decision == "skipped"
     return dg.AssetCheckResult(
         check_name=name,
-        passed=bool(found) and all(check["outcome"] in ("pass", "skipped") for check in found),
+        passed=idle or (bool(found) and all(check["outcome"] in ("pass", "skipped") for check in found)),
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
             "findings": [f"{check['outcome']}: {check['reason']}" for check in found] or verdict.reasons
@@ -153,5 +158,12 @@ def _point_check(name: str, verdict: "Verdict") -> dg.AssetCheckResult:
     )
 
 
-recommender_gate = gate_asset("recommender")
-generator_gate = gate_asset("generator")
+recommender_gate = gate_asset(
+    "recommender", "recommender_gate", "data", ["recommender_candidates", "recommender_trials"]
+)
+generator_gate = gate_asset(
+    "generator", "generator_gate", "data", ["generator_candidates", "generator_trials"]
+)
+generator_preferences_gate = gate_asset(
+    "generator", "generator_preferences_gate", "feedback", ["generator_preferences"]
+)

@@ -6,7 +6,11 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.defs.jobs import train_generator_job, train_recommender_job
+from orchestration.defs.jobs import (
+    train_generator_job,
+    train_generator_preferences_job,
+    train_recommender_job,
+)
 from serving.settings import get_settings
 
 _JOBS = {"recommender": train_recommender_job, "generator": train_generator_job}
@@ -43,22 +47,29 @@ def drift_found(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest |
 
 
 @dg.sensor(
-    job=train_generator_job,
+    job=train_generator_preferences_job,
     minimum_interval_seconds=60,
-    description="Retrains the generator when enough feedback has come in since its last cycle.",
+    description="Trains the generator from feedback when enough has come in that its champion does not know.",
 )
 def feedback_volume(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Counts feedback rows in the lake; the cursor holds the count at which a training was last asked for."""
-    from orchestration.lake.status import raw_counts
+    """Counts feedback that no candidate of the present champion has learnt from. The cursor holds for which champion
+    and at how many rows a training was last asked for: one that is under way, or failed, is not asked for again.
+    """
+    from orchestration.preferences import feedback_due
 
     settings = get_settings()
-    rows = raw_counts(settings)["feedback"]
-    seen = int(context.cursor or 0)
-    if rows - seen < settings.feedback_volume:
-        yield dg.SkipReason(f"{rows - seen} new feedback rows, {settings.feedback_volume} are needed")
+    due, needed, known = feedback_due(settings), settings.feedback_volume, _cursor(context)
+    if not due.enough(needed) or due.champion is None:
+        yield dg.SkipReason(due.line(needed))
         return
-    context.update_cursor(str(rows))
-    yield dg.RunRequest(tags={"tidegate/reason": f"{rows - seen} new feedback rows"})
+    asked_at = known["rows"] if known.get("champion") == due.champion.digest else 0
+    if due.rows - asked_at < needed:
+        yield dg.SkipReason(
+            f"asked for at {asked_at} feedback rows, there are {due.rows}; {needed} more are needed"
+        )
+        return
+    context.update_cursor(json.dumps({"champion": due.champion.digest, "rows": due.rows}))
+    yield dg.RunRequest(tags={"tidegate/reason": f"{due.new} new feedback rows"})
 
 
 @dg.sensor(

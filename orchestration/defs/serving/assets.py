@@ -37,7 +37,7 @@ def online_state(
     owners=["team:serving"],
     kinds={"fastapi"},
     retry_policy=SAFE,
-    deps=["recommender_gate", "generator_gate", "online_state"],
+    deps=["recommender_gate", "generator_gate", "generator_preferences_gate", "online_state"],
     check_specs=[
         dg.AssetCheckSpec(
             "answers_with_champions",
