@@ -131,11 +131,11 @@ class Collector:
         """Win rates on pairs that neither has learnt from; who learnt from none at all did so until 1970."""
         score, sides = scorer(self.settings, self.cycle), (self.candidate.bundle, champion)
         until = [origin.until if (origin := origin_of(bundle)) else _EPOCH for bundle in sides]
-        scored = (
+        mine, other = (
             Scored(bundle.architecture, bundle.digest, seen, score(bundle, max(until)))
             for bundle, seen in zip(sides, until, strict=True)
         )
-        return compare_preferences(*scored, self.policy)
+        return compare_preferences(mine, other, self.policy)
 
     def _scored(self, bundle: Bundle) -> Scored:
         rows = SCORERS[self.model](bundle, self._tables, self._window, self.settings)

@@ -15,7 +15,7 @@ from orchestration.lake.connection import read_table
 from orchestration.lake.status import raw_counts
 from serving.pointers import read_champions
 from serving.settings import Settings
-from training.bundle import Bundle, open_bundle
+from training.bundle import Bundle, Kind, open_bundle
 from training.errors import NotEnoughDataError
 from training.files import write_json_atomic
 from training.generator.preference.config import PreferenceConfig
@@ -25,7 +25,7 @@ from training.tracking import Tracker, code_digest
 
 PAIRS, RATED, DOCUMENTS = "marts.preference_pairs", "marts.rated_responses", "marts.corpus_documents"
 TABLES = (PAIRS, RATED, DOCUMENTS)
-_MODEL = "generator"
+_MODEL: Kind = "generator"
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class GenerationRecord:
         if self.journal is None:
             return
         self._texts[piece.index].append(piece.text)
-        if piece.finish in ("stop", "length") and not piece.refusal:
+        if (piece.finish == "stop" or piece.finish == "length") and not piece.refusal:
             self._finished[piece.index] = piece.finish
 
     async def write(self) -> None:

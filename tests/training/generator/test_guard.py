@@ -30,7 +30,10 @@ def mixed() -> tuple[pa.Table, Corpus]:
 
 
 def labels(folder: Path) -> str:
-    rows = [f'"{text} {RUDE}",1' if i % 2 else f'"{text}",0' for i, text in enumerate(texts(300, seed=5))]
+    # Languages alternate: both have both labels.
+    rows = [
+        f'"{text} {RUDE}",1' if i // 2 % 2 else f'"{text}",0' for i, text in enumerate(texts(300, seed=5))
+    ]
     (folder / "labels.csv").write_text("\n".join(["text,label", *rows, ""]), "utf-8")
     return str(folder / "labels.csv")
 
