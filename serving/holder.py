@@ -16,6 +16,7 @@ import structlog
 
 from serving import chat_template, golden
 from serving.feed import LiveFeed, StateInfo
+from serving.library import Shelf
 from serving.metrics import Metrics
 from serving.models import Loaders
 from serving.pointers import (
@@ -72,10 +73,12 @@ class Refusal:
 class ChampionHolder:
     """Loads what the pointers name. `champion` may be read from any thread; the watcher is the only writer."""
 
-    def __init__(self, settings: Settings, loaders: Loaders, feed: LiveFeed, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, loaders: Loaders, feed: LiveFeed, shelf: Shelf, metrics: Metrics
+    ) -> None:
         self._settings = settings
         self._loaders = loaders
-        self._feed = feed
+        self._feed, self._shelf = feed, shelf
         self._metrics = metrics
         self._champions: dict[Kind, Champion] = {}
         self._stop = threading.Event()
@@ -233,3 +236,4 @@ class ChampionHolder:
         state = self._loaders.state(pointer.folder)
         info = StateInfo(pointer.id, pointer.lake_snapshot, pointer.published_at, datetime.now(UTC))
         self._feed.publish(state, info, pointer.table("interactions"))
+        self._shelf.put(pointer.folder)

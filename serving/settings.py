@@ -57,6 +57,11 @@ class Settings(BaseSettings):
         None,
         description="What each action is worth, as YAML; empty: the project's own. Read again when it changes.",
     )
+    published_texts: int = Field(
+        20_000,
+        ge=0,
+        description="Newest posts whose texts the server gets, for drafts, replies, summaries and answers.",
+    )
     log_format: Literal["console", "json"] = Field(
         "console", description="Structured logs for people or machines."
     )

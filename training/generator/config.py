@@ -129,6 +129,29 @@ class FitConfig(_Group):
     )
 
 
+class TaskConfig(_Group):
+    """Documents of tasks beside the plain ones: drafts, replies, conversations, summaries, answers."""
+
+    share: float = Field(
+        0.15,
+        ge=0.0,
+        le=1.0,
+        description="Bytes of task documents that a network reads, as a share of the plain ones; 0: none",
+    )
+    context_bytes: int = Field(
+        320,
+        ge=64,
+        description="UTF-8 bytes of the prompts that a network learns from: about what it looks back on",
+    )
+    prompt_bytes: int = Field(1200, ge=64, description="UTF-8 bytes of the prompts that are answered")
+    window: int = Field(
+        96, ge=8, description="Tokens of a prompt that a network reads, where it reads prompts"
+    )
+    own_posts: int = Field(8, ge=1, description="Earlier posts of a writer in the prompt of a draft")
+    ancestors: int = Field(3, ge=1, description="Posts of a conversation in the prompt of a reply")
+    measured: int = Field(150, ge=20, description="Held-out examples of each task that are scored")
+
+
 class EvaluationConfig(_Group):
     """Bits per byte, and the choice among the candidates."""
 
@@ -173,5 +196,6 @@ class GeneratorConfig(_Group):
         default_factory=TransformerConfig, description="Llama-style transformer"
     )
     fit: FitConfig = Field(default_factory=FitConfig, description="Training loop")
+    tasks: TaskConfig = Field(default_factory=TaskConfig, description="Documents of tasks")
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig, description="Scoring and choice")
     safety: SafetyConfig = Field(default_factory=SafetyConfig, description="Leak and behaviour tests")

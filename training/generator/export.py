@@ -1,9 +1,10 @@
 """Generators as bundles: weights and counts, configuration, vocabulary, what the safety report asks, golden requests.
 
-- `weights.safetensors`: `ngram.*`, and of a network also `network.*` and `gate.*`
+- `weights.safetensors`: `ngram.*`, of a network also `network.*` and `gate.*`, and `cache.*` where tasks were learnt
 - `config.json`: sizes by which the parts are put together again
 - `tokenizer.json`: see `tokenizer.py`
 - `safety.json`: planted canaries and the prompts of the sampled texts
+- `tasks.json`: there where the model has learned the sections of `tasks.form`
 - `golden.json`: greedy completions, asked before the bundle goes into service
 """
 
@@ -26,11 +27,15 @@ from training.generator.networks import Network, RecurrentNetwork, TransformerNe
 from training.generator.ngram import NgramModel
 from training.generator.prompts import PROMPTS, SAMPLING_PROMPTS
 from training.generator.sample import Decoder, TextGenerator
+from training.generator.tasks.cache import PromptCache
+from training.generator.tasks.counted import SectionedNgram, mark_ids
+from training.generator.tasks.form import KINDS
 from training.generator.tokenizer import END_ID, Tokenizer
 
 ARCHITECTURES = ("ngram", "lstm", "transformer")
 """Cheapest first."""
 WEIGHTS, CONFIG, SAFETY, GOLDEN = "weights.safetensors", "config.json", "safety.json", "golden.json"
+TASKS = "tasks.json"
 _GOLDEN_TOKENS = 24
 _CLEAR = 1.01
 """A greedy choice this many times likelier than the second stays first when another processor rounds differently."""
@@ -71,6 +76,9 @@ def export(
         (folder / WEIGHTS).write_bytes(save(_arrays(model)))
         sizes = {"network": network_config, "ngram_order": model.ngram.order}
         questions = {"canaries": [canary.to_dict() for canary in canaries], "prompts": list(SAMPLING_PROMPTS)}
+        if model.cache is not None:
+            reads = dict(zip(KINDS, model.cache.reads.tolist(), strict=True))
+            (folder / TASKS).write_text(json.dumps({"prompt_tokens_read": reads}, indent=2) + "\n", "utf-8")
         for name, value in ((CONFIG, sizes), (SAFETY, questions), (GOLDEN, golden_requests(model))):
             (folder / name).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
@@ -98,6 +106,8 @@ def _parts(model: LanguageModel) -> dict[str, nn.Module]:
 
 def _arrays(model: LanguageModel) -> dict[str, np.ndarray]:
     arrays = model.ngram.arrays()
+    if model.cache is not None:
+        arrays |= {"cache.weights": model.cache.weights, "cache.reads": model.cache.reads}
     for prefix, part in _parts(model).items():
         # `named_parameters` names tied weights once.
         arrays |= {f"{prefix}.{name}": p.detach().numpy() for name, p in part.named_parameters()}
@@ -120,11 +130,15 @@ def _read(folder: Path, architecture: str) -> LanguageModel:
     sizes = json.loads((folder / CONFIG).read_text("utf-8"))
     arrays = load_file(folder / WEIGHTS)
     tokenizer = Tokenizer.load(folder)
-    ngram = NgramModel.from_arrays(tokenizer.size, sizes["ngram_order"], arrays)
+    ngram = SectionedNgram.over(
+        NgramModel.from_arrays(tokenizer.size, sizes["ngram_order"], arrays), tokenizer
+    )
     network = build_network(architecture, tokenizer.size, sizes["network"])
     gate = Gate(network.width, ngram.order - 1) if network is not None else None
     model = LanguageModel(tokenizer, ngram, network, gate)
-    known = {name for name in arrays if name.startswith("ngram.")}
+    if "cache.weights" in arrays:
+        model.cache = PromptCache(arrays["cache.weights"], arrays["cache.reads"], mark_ids(tokenizer))
+    known = {name for name in arrays if name.startswith(("ngram.", "cache."))}
     for prefix, part in _parts(model).items():
         known |= _fill(part, prefix, arrays)
     if surplus := set(arrays) - known:

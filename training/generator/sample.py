@@ -28,6 +28,10 @@ class Decoder:
 
     def __init__(self, model: LanguageModel, prompt: Sequence[int], rows: int = 1) -> None:
         self._model = model
+        cache = model.cache
+        self._memory = cache.recollection(prompt) if cache is not None else None
+        self._said = [[END_ID] for _ in range(rows)]
+        prompt = prompt if cache is None else cache.visible(np.asarray(prompt)).tolist()
         padding = [END_ID] * max(model.ngram.order - 1, 1)
         read = [*padding, *prompt[-prompt_limit(model) :]]
         self._tokens = np.tile(np.array(read, np.int64), (rows, 1))
@@ -41,11 +45,15 @@ class Decoder:
         keep = max(self._model.ngram.order, _context(self._model) or 0)
         self._tokens = np.concatenate([self._tokens[:, -keep:], tokens[:, None]], axis=1)
         self._characters = self._model.tokenizer.characters.after[self._characters, tokens]
+        for said, token in zip(self._said, tokens.tolist(), strict=True):
+            said.append(token)
         self._hidden = self._read(tokens[:, None])
 
     def probabilities(self) -> np.ndarray:
         """Of the next token, float64 [rows, vocabulary]."""
         p = self._model.next_token(self._hidden, self._tokens[:, 1 - self._model.ngram.order :])
+        if self._memory is not None:
+            p = np.stack([self._memory.mixed(row, said) for row, said in zip(p, self._said, strict=True)])
         p = p * self._model.tokenizer.characters.allowed[self._characters]
         return p / p.sum(axis=1, keepdims=True)
 

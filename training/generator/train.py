@@ -13,17 +13,21 @@ from training.bundle import Bundle
 from training.generator.canaries import Canary, draw_canaries, plant
 from training.generator.config import GeneratorConfig, LstmConfig, TransformerConfig
 from training.generator.data import Corpus, Documents, split_corpus
+from training.generator.described import HeldOut, describe
 from training.generator.evaluate import bits_per_byte, choose, document_bits, window_metrics
 from training.generator.export import build_network, export, read_model, read_questions
 from training.generator.fit import FitReport, fit_network
 from training.generator.mixture import LanguageModel, fit_gate
-from training.generator.near_copies import near_copies
 from training.generator.ngram import NgramModel
 from training.generator.prompts import PROMPTS
 from training.generator.report import bits_by_model, bits_by_slice, comparison, loss_curves, samples_page
 from training.generator.safety import report_on
 from training.generator.sample import Decoder, pick, sample_texts
 from training.generator.score import score_rows
+from training.generator.tasks.cache import PromptCache
+from training.generator.tasks.counted import SectionedNgram
+from training.generator.tasks.history import History
+from training.generator.tasks.mix import training_examples
 from training.generator.tokenizer import Tokenizer
 from training.result import Candidate, Progress, Report, TrainingOutcome, no_report
 from training.threads import torch_threads
@@ -47,6 +51,8 @@ class Fitted:
     report: FitReport | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     samples: str = ""
+    plots: dict[str, "Figure"] = field(default_factory=dict)
+    validation_bits: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 def train(
@@ -65,7 +71,9 @@ def train(
     corpus = split_corpus(documents, config.corpus)
     canaries = draw_canaries(config.safety, config.seed)
     with torch_threads(config.fit.threads):
-        fitted = Trainer(corpus, canaries, config, progress).fit_all()
+        trainer = Trainer(corpus, canaries, config, progress)
+        fitted = trainer.fit_all()
+        held = HeldOut.of(corpus, trainer.history, config)
         best = _validate(corpus, fitted, config)
         progress(f"chosen on the validation window: {best}")
         candidates = {}
@@ -79,7 +87,7 @@ def train(
                 corpus.trained_until,
                 lineage or {},
             )
-            _measure(bundle, entry, corpus, config, progress)
+            _measure(bundle, entry, held, config, progress)
             candidates[name] = bundle
     return _outcome(candidates, fitted, corpus, config, best)
 
@@ -108,11 +116,15 @@ class Trainer:
         self._ngram = self._count(
             self._fitting + self._calibration, fitting.authors + corpus.calibration.authors
         )
+        self.history = History(corpus.rows)
+        for_fitting, for_calibration = training_examples(corpus, self.history, config.tasks, config.seed)
+        self._fitting += self._tokenizer.encode_all([example.text for example in for_fitting])
+        self._tasks = self._tokenizer.encode_all([example.text for example in for_calibration])
         self._seconds = time.monotonic() - began
         tokens = sum(len(ids) for ids in self._fitting)
         progress(
-            f"{len(fitting):,} documents, {n_bytes:,} bytes, {tokens:,} tokens of {self._tokenizer.size:,} kinds; "
-            f"n-grams counted after {self._seconds:.1f} s"
+            f"{len(fitting):,} documents of {n_bytes:,} bytes and {len(for_fitting):,} of tasks, {tokens:,} tokens of "
+            f"{self._tokenizer.size:,} kinds; n-grams counted after {self._seconds:.1f} s"
         )
 
     def _encode(self, documents: Documents) -> list[np.ndarray]:
@@ -120,11 +132,12 @@ class Trainer:
 
     def _count(self, documents: list[np.ndarray], authors: list[str]) -> NgramModel:
         ngram = self._config.ngram
-        return NgramModel.fit(documents, authors, self._tokenizer.size, ngram.order, ngram.min_authors)
+        counted = NgramModel.fit(documents, authors, self._tokenizer.size, ngram.order, ngram.min_authors)
+        return SectionedNgram.over(counted, self._tokenizer)
 
     def fit_all(self) -> dict[str, Fitted]:
         """Every model, cheapest first."""
-        model = LanguageModel(self._tokenizer, self._ngram)
+        model = self._remembering(LanguageModel(self._tokenizer, self._blind), self._ngram)
         fitted = {"ngram": Fitted(model, self._config.ngram.model_dump(), {}, self._seconds)}
         for name, config in (("lstm", self._config.lstm), ("transformer", self._config.transformer)):
             fitted[name] = self._fit(name, config)
@@ -150,9 +163,22 @@ class Trainer:
             lambda look, bits: self._report(name, look, bits),
         )
         gate = fit_gate(network, self._blind, self._calibration, batch_tokens, seed)
-        model = LanguageModel(self._tokenizer, self._ngram, network, gate)
+        model = self._remembering(LanguageModel(self._tokenizer, self._blind, network, gate), self._ngram)
         params = config.model_dump() | fit.model_dump() | {"ended_by": report.ended_by}
         return Fitted(model, params, config.model_dump(), time.monotonic() - began, report)
+
+    def _remembering(self, blind: LanguageModel, ngram: NgramModel) -> LanguageModel:
+        """`blind` with counts that know the calibration documents, and a cache of the prompt fitted without them."""
+        model = LanguageModel(self._tokenizer, ngram, blind.network, blind.gate)
+        if self._tasks:
+            batch_tokens = self._config.evaluation.batch_tokens
+            model.cache = PromptCache.fit(
+                self._tasks,
+                lambda documents: blind.score(documents, batch_tokens).mixed,
+                self._tokenizer,
+                self._config.tasks.window,
+            )
+        return model
 
 
 def _spread(n: int, most: int) -> np.ndarray:
@@ -168,23 +194,24 @@ def _validate(corpus: Corpus, fitted: dict[str, Fitted], config: GeneratorConfig
         for name, entry in fitted.items()
     }
     for name, entry in fitted.items():
+        entry.validation_bits = bits[name]
         entry.metrics |= bits_per_byte("validation/bits_per_byte", bits[name], n_bytes, resamples, seed)
     return choose(bits, n_bytes, resamples, seed)
 
 
 def _measure(
-    bundle: Bundle, entry: Fitted, corpus: Corpus, config: GeneratorConfig, progress: Progress
+    bundle: Bundle, entry: Fitted, held: HeldOut, config: GeneratorConfig, progress: Progress
 ) -> None:
     """Fill in what the bundle, as it was written, does on the test window and in its own words."""
     model, safety = read_model(bundle), config.safety
-    scores = score_rows(model, corpus.test, config.evaluation.batch_tokens)
+    scores = score_rows(model, held.corpus.test, config.evaluation.batch_tokens)
     entry.metrics |= window_metrics(scores, config.evaluation, config.seed)
     report, texts = report_on(model, read_questions(bundle), safety, progress)
     entry.metrics |= {f"safety/{name}": value for name, value in report.items()}
-    visible = [text for text in texts if text.strip()]
-    known = corpus.fitting.texts + corpus.calibration.texts
-    copied = near_copies(visible, known, config.corpus.near_copy_similarity)
-    entry.metrics["samples/near_copy_share"] = float(copied.mean()) if len(copied) else 0.0
+    metrics, entry.plots = describe(
+        bundle.architecture, model, held, scores, entry.validation_bits, texts, config
+    )
+    entry.metrics |= metrics
     entry.metrics["samples/tokens_per_second"] = _speed(model)
     if entry.report is not None:
         entry.metrics["fit/tokens_per_second"] = entry.report.tokens_per_second
@@ -256,7 +283,7 @@ def _plots(name: str, entry: Fitted, metrics: dict[str, dict[str, float]]) -> di
     plots = {
         "bits_per_byte_by_model.png": bits_by_model(metrics),
         "bits_per_byte_by_slice.png": bits_by_slice(name, metrics[name]),
-    }
+    } | entry.plots
     if entry.report is not None:
         plots["loss.png"] = loss_curves(name, entry.report.curves)
     return plots
