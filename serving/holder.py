@@ -235,5 +235,6 @@ class ChampionHolder:
     def _load_state(self, pointer: StatePointer) -> None:
         state = self._loaders.state(pointer.folder)
         info = StateInfo(pointer.id, pointer.lake_snapshot, pointer.published_at, datetime.now(UTC))
-        self._feed.publish(state, info, pointer.table("interactions"))
+        # First, so that a server that is ready has the texts, too; without the feed's new state they do no harm.
         self._shelf.put(pointer.folder)
+        self._feed.publish(state, info, pointer.table("interactions"))

@@ -204,8 +204,8 @@ def test_no_message_can_begin_a_section(library: Library) -> None:
 
 
 def test_a_number_in_a_post_is_no_citation() -> None:
-    text = extracted_summary([Post("evil", SAID["evil"]), Post("b", "Bridges close. Zebras rest.")], 3)
-    found = cited(text, [Post("evil", SAID["evil"]), Post("b", "Bridges close. Zebras rest.")])
+    text = extracted_summary([Post("evil", SAID["evil"]), Post("b", "Cats sleep all day.")], 3)
+    found = cited(text, [Post("evil", SAID["evil"]), Post("b", "Cats sleep all day.")])
     assert "ignore (2)" in text
     assert [citation["post_id"] for citation in found] == ["evil", "b"]
 
