@@ -173,7 +173,12 @@ def _shape(task: str, told: Told) -> Shape:
 
 def _ready(body: TaskRequest, request: Request, task: str, text: str, told: Told) -> Response:
     """An answer that no model had a part in, in the same forms."""
-    request.scope["log"] = {"model_version": None, "stream": body.stream, "task": task, "made_by": told.method}
+    request.scope["log"] = {
+        "model_version": None,
+        "stream": body.stream,
+        "task": task,
+        "made_by": told.method,
+    }
     shape = _shape(task, told)
     envelope = {
         "id": f"task-{request.scope['request_id']}",

@@ -30,6 +30,7 @@ from training.generator.sample import Decoder, TextGenerator
 from training.generator.tasks.cache import PromptCache
 from training.generator.tasks.counted import SectionedNgram, mark_ids
 from training.generator.tasks.form import KINDS
+from training.generator.tasks.model import TaskModel
 from training.generator.tokenizer import END_ID, Tokenizer
 
 ARCHITECTURES = ("ngram", "lstm", "transformer")
@@ -76,7 +77,7 @@ def export(
         (folder / WEIGHTS).write_bytes(save(_arrays(model)))
         sizes = {"network": network_config, "ngram_order": model.ngram.order}
         questions = {"canaries": [canary.to_dict() for canary in canaries], "prompts": list(SAMPLING_PROMPTS)}
-        if model.cache is not None:
+        if isinstance(model, TaskModel):
             reads = dict(zip(KINDS, model.cache.reads.tolist(), strict=True))
             (folder / TASKS).write_text(json.dumps({"prompt_tokens_read": reads}, indent=2) + "\n", "utf-8")
         for name, value in ((CONFIG, sizes), (SAFETY, questions), (GOLDEN, golden_requests(model))):
@@ -106,7 +107,7 @@ def _parts(model: LanguageModel) -> dict[str, nn.Module]:
 
 def _arrays(model: LanguageModel) -> dict[str, np.ndarray]:
     arrays = model.ngram.arrays()
-    if model.cache is not None:
+    if isinstance(model, TaskModel):
         arrays |= {"cache.weights": model.cache.weights, "cache.reads": model.cache.reads}
     for prefix, part in _parts(model).items():
         # `named_parameters` names tied weights once.
@@ -137,7 +138,8 @@ def _read(folder: Path, architecture: str) -> LanguageModel:
     gate = Gate(network.width, ngram.order - 1) if network is not None else None
     model = LanguageModel(tokenizer, ngram, network, gate)
     if "cache.weights" in arrays:
-        model.cache = PromptCache(arrays["cache.weights"], arrays["cache.reads"], mark_ids(tokenizer))
+        cache = PromptCache(arrays["cache.weights"], arrays["cache.reads"], mark_ids(tokenizer))
+        model = TaskModel.of(model, cache)
     known = {name for name in arrays if name.startswith(("ngram.", "cache."))}
     for prefix, part in _parts(model).items():
         known |= _fill(part, prefix, arrays)

@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from training.generator.networks import Network
 from training.generator.ngram import NgramModel
-from training.generator.tasks.cache import PromptCache
 from training.generator.tokenizer import END_ID, SPECIAL, Tokenizer
 
 _GATE_WIDTH = 16
@@ -69,8 +68,6 @@ class LanguageModel:
         if (network is None) != (gate is None):
             raise ValueError("a network needs a gate, and a gate a network")
         self.tokenizer, self.ngram, self.network, self.gate = tokenizer, ngram, network, gate
-        self.cache: PromptCache | None = None
-        """What the prompt of a task adds, once it is fitted."""
         if network is not None and gate is not None:
             network.eval()
             gate.eval()
@@ -81,14 +78,6 @@ class LanguageModel:
         Every token is scored exactly once. A network with a limited context sees at least half of it before each token
         of a long document.
         """
-        cache = self.cache
-        if cache is None:
-            return self._score(documents, batch_tokens)
-        scores = self._score([cache.visible(ids) for ids in documents], batch_tokens)
-        mixed = [cache.rescored(ids, own) for ids, own in zip(documents, scores.mixed, strict=True)]
-        return TokenScores(mixed, scores.network)
-
-    def _score(self, documents: list[np.ndarray], batch_tokens: int) -> TokenScores:
         p, masses = self.ngram.score(_joined(documents))
         ends = np.cumsum([len(ids) + 1 for ids in documents])[:-1]
         log_ngram = np.split(np.log(p), ends)

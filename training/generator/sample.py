@@ -12,6 +12,7 @@ from training.bundle import Bundle
 from training.generator.characters import WHOLE
 from training.generator.mixture import LanguageModel
 from training.generator.networks import State
+from training.generator.tasks.model import remembered
 from training.generator.tokenizer import END_ID
 
 LONGEST_PROMPT = 512
@@ -28,10 +29,8 @@ class Decoder:
 
     def __init__(self, model: LanguageModel, prompt: Sequence[int], rows: int = 1) -> None:
         self._model = model
-        cache = model.cache
-        self._memory = cache.recollection(prompt) if cache is not None else None
+        prompt, self._memory = remembered(model, prompt)
         self._said = [[END_ID] for _ in range(rows)]
-        prompt = prompt if cache is None else cache.visible(np.asarray(prompt)).tolist()
         padding = [END_ID] * max(model.ngram.order - 1, 1)
         read = [*padding, *prompt[-prompt_limit(model) :]]
         self._tokens = np.tile(np.array(read, np.int64), (rows, 1))

@@ -24,10 +24,10 @@ from training.generator.report import bits_by_model, bits_by_slice, comparison, 
 from training.generator.safety import report_on
 from training.generator.sample import Decoder, pick, sample_texts
 from training.generator.score import score_rows
-from training.generator.tasks.cache import PromptCache
 from training.generator.tasks.counted import SectionedNgram
 from training.generator.tasks.history import History
-from training.generator.tasks.mix import training_examples
+from training.generator.tasks.mix import fit_cache, training_examples
+from training.generator.tasks.model import TaskModel
 from training.generator.tokenizer import Tokenizer
 from training.result import Candidate, Progress, Report, TrainingOutcome, no_report
 from training.threads import torch_threads
@@ -118,10 +118,10 @@ class Trainer:
         )
         self.history = History(corpus.rows)
         for_fitting, for_calibration = training_examples(corpus, self.history, config.tasks, config.seed)
-        self._fitting += self._tokenizer.encode_all([example.text for example in for_fitting])
+        self._mixed = self._fitting + self._tokenizer.encode_all([example.text for example in for_fitting])
         self._tasks = self._tokenizer.encode_all([example.text for example in for_calibration])
         self._seconds = time.monotonic() - began
-        tokens = sum(len(ids) for ids in self._fitting)
+        tokens = sum(len(ids) for ids in self._mixed)
         progress(
             f"{len(fitting):,} documents of {n_bytes:,} bytes and {len(for_fitting):,} of tasks, {tokens:,} tokens of "
             f"{self._tokenizer.size:,} kinds; n-grams counted after {self._seconds:.1f} s"
@@ -137,7 +137,7 @@ class Trainer:
 
     def fit_all(self) -> dict[str, Fitted]:
         """Every model, cheapest first."""
-        model = self._remembering(LanguageModel(self._tokenizer, self._blind), self._ngram)
+        model = self._remembering(LanguageModel(self._tokenizer, self._blind))
         fitted = {"ngram": Fitted(model, self._config.ngram.model_dump(), {}, self._seconds)}
         for name, config in (("lstm", self._config.lstm), ("transformer", self._config.transformer)):
             fitted[name] = self._fit(name, config)
@@ -152,7 +152,7 @@ class Trainer:
         assert network is not None
         report = fit_network(
             network,
-            self._fitting,
+            self._mixed,
             self._looks,
             self._looks_bytes,
             config,
@@ -163,22 +163,16 @@ class Trainer:
             lambda look, bits: self._report(name, look, bits),
         )
         gate = fit_gate(network, self._blind, self._calibration, batch_tokens, seed)
-        model = self._remembering(LanguageModel(self._tokenizer, self._blind, network, gate), self._ngram)
+        model = self._remembering(LanguageModel(self._tokenizer, self._blind, network, gate))
         params = config.model_dump() | fit.model_dump() | {"ended_by": report.ended_by}
         return Fitted(model, params, config.model_dump(), time.monotonic() - began, report)
 
-    def _remembering(self, blind: LanguageModel, ngram: NgramModel) -> LanguageModel:
+    def _remembering(self, blind: LanguageModel) -> LanguageModel:
         """`blind` with counts that know the calibration documents, and a cache of the prompt fitted without them."""
-        model = LanguageModel(self._tokenizer, ngram, blind.network, blind.gate)
-        if self._tasks:
-            batch_tokens = self._config.evaluation.batch_tokens
-            model.cache = PromptCache.fit(
-                self._tasks,
-                lambda documents: blind.score(documents, batch_tokens).mixed,
-                self._tokenizer,
-                self._config.tasks.window,
-            )
-        return model
+        if not self._tasks:
+            return LanguageModel(blind.tokenizer, self._ngram, blind.network, blind.gate)
+        cache = fit_cache(blind, self._tasks, self._config.tasks, self._config.evaluation.batch_tokens)
+        return TaskModel.of(blind, cache, self._ngram)
 
 
 def _spread(n: int, most: int) -> np.ndarray:
