@@ -12,7 +12,8 @@ from training.bundle import Bundle
 from training.generator.characters import WHOLE
 from training.generator.mixture import LanguageModel
 from training.generator.networks import State
-from training.generator.tasks.model import remembered
+from training.generator.tasks.form import MARKS
+from training.generator.tasks.model import REMEMBERED, TaskModel, remembered
 from training.generator.tokenizer import END_ID
 
 LONGEST_PROMPT = 512
@@ -29,8 +30,6 @@ class Decoder:
 
     def __init__(self, model: LanguageModel, prompt: Sequence[int], rows: int = 1) -> None:
         self._model = model
-        prompt, self._memory = remembered(model, prompt)
-        self._said = [[END_ID] for _ in range(rows)]
         padding = [END_ID] * max(model.ngram.order - 1, 1)
         read = [*padding, *prompt[-prompt_limit(model) :]]
         self._tokens = np.tile(np.array(read, np.int64), (rows, 1))
@@ -44,15 +43,11 @@ class Decoder:
         keep = max(self._model.ngram.order, _context(self._model) or 0)
         self._tokens = np.concatenate([self._tokens[:, -keep:], tokens[:, None]], axis=1)
         self._characters = self._model.tokenizer.characters.after[self._characters, tokens]
-        for said, token in zip(self._said, tokens.tolist(), strict=True):
-            said.append(token)
         self._hidden = self._read(tokens[:, None])
 
     def probabilities(self) -> np.ndarray:
         """Of the next token, float64 [rows, vocabulary]."""
         p = self._model.next_token(self._hidden, self._tokens[:, 1 - self._model.ngram.order :])
-        if self._memory is not None:
-            p = np.stack([self._memory.mixed(row, said) for row, said in zip(p, self._said, strict=True)])
         p = p * self._model.tokenizer.characters.allowed[self._characters]
         return p / p.sum(axis=1, keepdims=True)
 
@@ -119,13 +114,19 @@ def sample_texts(
 ) -> list[str]:
     """`rows` texts that go on from `prompt` (not part of them), each to its end token or `max_tokens`."""
     rng = np.random.default_rng(seed)
-    decoder = Decoder(model, model.tokenizer.encode(prompt), rows)
+    read, memory = remembered(model, model.tokenizer.encode(prompt))
+    decoder = Decoder(model, read, rows)
+    said = np.full((rows, 1), END_ID)
     chosen: list[np.ndarray] = []
     open_rows = np.ones(rows, bool)
     while len(chosen) < max_tokens and open_rows.any():
         if chosen:
             decoder.push(chosen[-1])
-        token = pick(decoder.probabilities(), temperature, top_p, rng.random(rows))
+        p = decoder.probabilities()
+        if memory is not None:
+            p = np.stack([memory.mixed(row, before.tolist()) for row, before in zip(p, said, strict=True)])
+        token = pick(p, temperature, top_p, rng.random(rows))
+        said = np.concatenate([said, token[:, None]], axis=1)
         open_rows &= token != END_ID
         # END_ID has no bytes: what a closed row goes on to say is not heard.
         chosen.append(np.where(open_rows, token, END_ID))
@@ -196,6 +197,8 @@ class TextGenerator:
 
     def _encode(self, prompt: str) -> list[int]:
         limit = prompt_limit(self._model)
+        if isinstance(self._model, TaskModel) and any(mark in prompt for mark in MARKS):
+            limit = max(limit, REMEMBERED)
         # A token has no more characters than bytes, so nothing is cut before encoding that could be read.
         return self._model.tokenizer.encode(prompt[-limit * self._longest_token :])[-limit:]
 
@@ -215,10 +218,15 @@ class TextGenerator:
         no piece holds half a character.
         """
         rng = np.random.default_rng(seed)
-        decoder = Decoder(self._model, self._encode(prompt))
+        read, memory = remembered(self._model, self._encode(prompt))
+        decoder, said = Decoder(self._model, read), [END_ID]
         characters, stops = _whole_characters(), _Stops(stop)
         for count in range(max_tokens):
-            token = pick(decoder.probabilities(), temperature, top_p, rng.random(1))
+            p = decoder.probabilities()
+            if memory is not None:
+                p = memory.mixed(p[0], said)[None]
+            token = pick(p, temperature, top_p, rng.random(1))
+            said.append(int(token[0]))
             if token[0] == END_ID:
                 yield Piece(stops.rest(), count, "stop")
                 return

@@ -60,7 +60,10 @@ class Recollection:
         return length, unigram, followers[token] / followers.total() if length else unigram
 
     def mixed(self, p: np.ndarray, said: Sequence[int]) -> np.ndarray:
-        """Probabilities `p` [vocabulary] with what the prompt expects after `said`, which begins with the end token."""
+        """Probabilities `p` [vocabulary] with what the prompt expects after `said`, which begins with the end token.
+
+        What has no probability at all keeps none: it would break a character.
+        """
         length, followers = self.after(said)
         own, unigram, follower = self._weights[length]
         if not length:
@@ -70,7 +73,8 @@ class Recollection:
             total = counts.total()
             for token, times in counts.items():
                 mixed[token] += share * times / total
-        return mixed
+        mixed[p == 0] = 0.0
+        return mixed / mixed.sum()
 
 
 class PromptCache:

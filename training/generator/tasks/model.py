@@ -9,6 +9,9 @@ from training.generator.mixture import LanguageModel, TokenScores
 from training.generator.ngram import NgramModel
 from training.generator.tasks.cache import PromptCache, Recollection
 
+REMEMBERED = 2048
+"""Tokens of a task's prompt that are remembered, however few of them the network reads."""
+
 
 class TaskModel(LanguageModel):
     """A model with a cache of the prompt. What of a prompt its network reads is the cache's `visible` part."""

@@ -13,12 +13,15 @@ from training.generator.data import Corpus, split_corpus
 from training.generator.described import HeldOut
 from training.generator.export import read_model
 from training.generator.mixture import LanguageModel
-from training.generator.sample import Decoder
+from training.generator.sample import sample_texts
 from training.generator.side_by_side import side_by_side
 from training.generator.tasks.examples import Example, Examples
-from training.generator.tasks.form import OWN, POST, WRITE
+from training.generator.tasks.form import MARKS, OWN, POST, WRITE
 from training.generator.tasks.history import History
 from training.generator.tasks.measure import missing_tasks, task_metrics
+from training.generator.tasks.model import TaskModel, remembered
+from training.generator.tasks.prompt import Turn, reply_prompt
+from training.generator.tokenizer import END_ID
 from training.generator.train import Trainer, train
 from training.result import TrainingOutcome
 
@@ -57,7 +60,7 @@ def test_a_prompt_holds_nothing_that_is_not_older_than_its_text(corpus: Corpus) 
         shown = set(
             example.prompt.plain.translate({ord(c): "\n" for c in "\x1c\x1d\x1e\x1f\x05\x1a"}).split("\n")
         )
-        newer = {history.texts[i] for i in range(row + (example.task != "summarize"), len(history.texts))}
+        newer = {history.texts[i] for i in range(row + (example.task == "summarize"), len(history.texts))}
         assert not shown & (newer - {history.texts[i] for i in range(row)})
 
 
@@ -92,26 +95,45 @@ def test_the_counts_begin_anew_at_every_mark(model: LanguageModel) -> None:
 
 
 @pytest.mark.parametrize("name", ["ngram", "lstm", "transformer"])
-def test_what_is_scored_is_what_is_sampled(outcome: TrainingOutcome, name: str, held: HeldOut) -> None:
+def test_what_is_scored_is_what_is_sampled_by(outcome: TrainingOutcome, name: str, held: HeldOut) -> None:
     found = read_model(outcome.candidate(name).bundle)
+    assert isinstance(found, TaskModel)
     for example in held.examples[:4]:
         prompt = found.tokenizer.encode(example.prompt.plain)
-        target = found.tokenizer.encode(example.target)[:6]
-        scored = found.score([np.array(prompt + target, np.int32)]).mixed[0][len(prompt) : len(prompt) + 6]
-        decoder, said = Decoder(found, prompt), []
-        for token in target:
-            said.append(np.log(decoder.probabilities()[0, token]))
-            decoder.push(np.array([token]))
-        # A draw leaves out what would break a character or begin a section, and nothing else.
-        assert np.all(np.array(said) >= scored - 1e-3)
-        np.testing.assert_allclose(said, scored, atol=0.12)
+        target = found.tokenizer.encode(example.target)
+        ids = np.array(prompt + target, np.int32)
+        scored = found.score([ids]).mixed[0][len(prompt) :]
+        own = LanguageModel.score(found, [found.cache.visible(ids)]).mixed[0][-len(target) - 1 :]
+        _, memory = remembered(found, prompt)
+        assert memory is not None
+        for place, token in enumerate([*target, END_ID]):
+            p = np.full(found.tokenizer.size, (1 - np.exp(own[place])) / (found.tokenizer.size - 1))
+            p[token] = np.exp(own[place])
+            mixed = memory.mixed(p, [END_ID, *target[:place]])
+            assert mixed.sum() == pytest.approx(1)
+            assert np.log(mixed[token]) == pytest.approx(scored[place], abs=1e-6)
 
 
-def test_no_text_begins_a_section(outcome: TrainingOutcome) -> None:
-    found = read_model(outcome.candidate("lstm").bundle)
-    p = Decoder(found, found.tokenizer.encode(f"{POST}Today{WRITE}")).probabilities()[0]
-    assert p.sum() == pytest.approx(1)
-    assert all(p[found.tokenizer.encode(mark)[0]] == 0 for mark in (POST, OWN, WRITE))
+def test_a_plain_text_is_scored_as_without_a_cache(model: LanguageModel) -> None:
+    ids = [np.array(model.tokenizer.encode(text), np.int32) for text in ("Today I thought of it.", "挺好的")]
+    for ours, plain in zip(model.score(ids).mixed, LanguageModel.score(model, ids).mixed, strict=True):
+        np.testing.assert_array_equal(ours, plain)
+    assert remembered(model, ids[0].tolist()) == (ids[0].tolist(), None)
+
+
+@pytest.mark.parametrize(("lang", "name"), [("en", "zorkepmilfel"), ("zh", "岚沐栩汀")])
+def test_a_reply_takes_up_the_name_that_only_its_post_has(model: LanguageModel, lang: str, name: str) -> None:
+    post = {"en": f"Has anyone with icy lakes seen the {name}?", "zh": f"有结冰的湖面的人见过{name}吗？"}[
+        lang
+    ]
+    how = {"max_tokens": 24, "temperature": 0.7, "top_p": 0.9, "seed": 3}
+    replies, others = (
+        sample_texts(model, reply_prompt([Turn(text)], lang).plain, 20, **how)
+        for text in (post, post.replace(name, "it"))
+    )
+    assert sum(name in text for text in replies) >= 3
+    assert not any(name in text for text in others)
+    assert not any(mark in text for text in replies for mark in MARKS)
 
 
 def test_a_prompt_of_the_own_past_is_worth_something_and_anothers_is_not(
