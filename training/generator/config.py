@@ -150,7 +150,7 @@ class TaskConfig(_Group):
     )
     own_posts: int = Field(8, ge=1, description="Earlier posts of a writer in the prompt of a draft")
     ancestors: int = Field(3, ge=1, description="Posts of a conversation in the prompt of a reply")
-    measured: int = Field(150, ge=20, description="Held-out examples of each task that are scored")
+    measured: int = Field(100, ge=20, description="Held-out examples of each task that are scored")
 
 
 class EvaluationConfig(_Group):

@@ -18,7 +18,7 @@ from training.generator.tasks.measure import held_out_examples, missing_tasks, t
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_CONTINUED = 300
+_CONTINUED = 150
 """Test documents whose second half is to be continued."""
 
 

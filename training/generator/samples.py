@@ -20,7 +20,7 @@ from training.generator.sample import sample_texts
 from training.languages import UNDETERMINED, detect_languages
 from training.threads import torch_threads
 
-OPENINGS, ROWS = 8, 6
+OPENINGS, ROWS = 4, 10
 """Openings continued, and texts of each."""
 _USUAL = 0.05
 """Languages with a smaller share of the held-out documents have no openings: nobody could continue them."""

@@ -9,7 +9,7 @@ from training.generator.tasks.cache import PromptCache
 from training.generator.tasks.examples import Example, Examples, within
 from training.generator.tasks.history import History
 
-_CALIBRATION_BYTES = 250_000
+_CALIBRATION_BYTES = 120_000
 
 
 def training_examples(
