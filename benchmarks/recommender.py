@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from leave_one_out import Corpus, metrics, read
+from options import budgets, names
 
 HERE = Path(__file__).resolve().parent
 OURS = ("popularity", "skip_transition", "ridge", "ours")
@@ -41,26 +42,6 @@ class Result:
         """As in results.json."""
         names = {"hr10": "hr@10", "ndcg10": "ndcg@10", "hr50": "hr@50"}
         return {names.get(key, key): value for key, value in asdict(self).items()}
-
-
-def minutes_of(text: str) -> list[float]:
-    """`1,5,15`. Raises ArgumentTypeError."""
-    try:
-        out = sorted({float(part) for part in text.split(",")})
-    except ValueError:
-        out = []
-    if not out or min(out) <= 0 or not np.isfinite(out).all():
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of minutes such as 1,5,15")
-    return out
-
-
-def models_of(text: str) -> list[str]:
-    """`ours,rectools`. Raises ArgumentTypeError."""
-    names = text.split(",")
-    unknown = [name for name in names if name not in (*OURS, *PEERS)]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join((*OURS, *PEERS))}")
-    return names
 
 
 def peers_python(folder: Path) -> Path:
@@ -160,8 +141,12 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("file", type=Path, help="interactions, plain or .gz")
-    parser.add_argument("--minutes", type=minutes_of, default=[1.0, 5.0, 15.0], help="budgets, as 1,5,15")
-    parser.add_argument("--models", type=models_of, default=[*OURS, *PEERS], help=",".join((*OURS, *PEERS)))
+    parser.add_argument(
+        "--minutes", type=budgets("minutes", "1,5,15"), default=[1.0, 5.0, 15.0], help="budgets, as 1,5,15"
+    )
+    parser.add_argument(
+        "--models", type=names((*OURS, *PEERS)), default=[*OURS, *PEERS], help=",".join((*OURS, *PEERS))
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument(
         "--peers", type=Path, default=HERE / "out" / "peers", help="folder of the peers' environment"

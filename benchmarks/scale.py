@@ -157,8 +157,8 @@ def run(corpus: Corpus, minutes: float, work: Path) -> dict[str, Any]:
         "width": went["width"],
         "phases": {one.name: _figures(one) for one in (made, read, learnt, looked)},
         "train_seconds": went["seconds"],
-        "ndcg@10_before": curves[0]["validation/ndcg_at_10"],
-        "ndcg@10": curves[-1]["validation/ndcg_at_10"],
+        "ndcg@10_before": curves[0]["sample/ndcg_at_10"],
+        "ndcg@10": curves[-1]["sample/ndcg_at_10"],
         "notes": went["notes"],
         "retrieval": found,
     }

@@ -274,10 +274,12 @@ class Collector:
         )
 
     def _safety(self) -> SafetyEvidence:
+        from serving.refusal_check import refusal_measures
         from training.generator.config import SafetyConfig
         from training.generator.safety import safety_report
 
-        report = safety_report(self.candidate.bundle, SafetyConfig())
+        bundle = self.candidate.bundle
+        report = safety_report(bundle, SafetyConfig()) | refusal_measures(bundle.path)
         measures = tuple(SafetyMeasure(name, value) for name, value in sorted(report.items()))
         return SafetyEvidence(self.candidate.bundle.digest, measures, datetime.now(UTC))
 

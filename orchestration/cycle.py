@@ -71,13 +71,14 @@ def _train_generator(
 ) -> TrainingOutcome:
     from training.generator.train import train
 
-    return train(tables["marts.corpus_documents"], config, folder, progress, lineage=lineage)
+    documents, reports = tables["marts.corpus_documents"], tables["marts.document_reports"]
+    return train(documents, config, folder, progress, lineage=lineage, reports=reports)
 
 
 TRAINERS: dict[str, Trainer] = {"recommender": _train_recommender, "generator": _train_generator}
 TABLES: dict[str, tuple[str, ...]] = {
     "recommender": ("marts.interactions", "marts.posts", "marts.users"),
-    "generator": ("marts.corpus_documents",),
+    "generator": ("marts.corpus_documents", "marts.document_reports"),
 }
 
 
@@ -97,9 +98,14 @@ def fingerprint(model: Kind, hashes: dict[str, str], config: BaseModel) -> str:
 
 
 def _located(settings: Settings, config: BaseModel) -> BaseModel:
-    """The configuration with the weights of actions that the server uses, where it names no others."""
+    """The configuration with the files that the settings name, where it names no others: weights of actions that the
+    server uses, texts labelled as abusive. Raises UserError for a file of labels that cannot be read.
+    """
+    from training.generator.config import GeneratorConfig
     from training.recommender.config import RecommenderConfig
 
+    if isinstance(config, GeneratorConfig):
+        return config.model_copy(update={"abuse": config.abuse.located(settings.abuse_labels)})
     if not isinstance(config, RecommenderConfig) or config.actions.weights or settings.action_weights is None:
         return config
     actions = config.actions.model_copy(update={"weights": str(settings.action_weights)})

@@ -53,7 +53,7 @@ def _recommender(tables: Tables, base: Any, progress: Progress) -> Trials:
 def _generator(tables: Tables, base: Any, progress: Progress) -> Trials:
     from training.generator.trials import GeneratorTrials
 
-    return GeneratorTrials(tables["marts.corpus_documents"], base, progress)
+    return GeneratorTrials(tables["marts.corpus_documents"], tables["marts.document_reports"], base, progress)
 
 
 TRIALS: dict[str, Callable[[Tables, Any, Progress], Trials]] = {

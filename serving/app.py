@@ -33,6 +33,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         await run_in_threadpool(parts.stop)
+        if parts.upstream is not None:
+            await parts.upstream.close()
 
 
 def create_app(settings: Settings, loaders: Loaders | None = None) -> FastAPI:

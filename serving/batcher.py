@@ -1,7 +1,8 @@
 """Answers together what is asked at the same time.
 
-Nobody is made to wait for company: a request that finds a thread idle is answered alone, at once. What arrives while
-all threads are busy is taken together by the first that is free: batches grow with the load and with nothing else.
+Nobody is made to wait for company: a request that finds nobody at work is answered alone, at once. What arrives
+meanwhile is taken together by the thread that is at work when it is done, or by another one as soon as `company` wait:
+batches grow with the load and with nothing else, and threads that want the same interpreter are not woken for one.
 """
 
 import asyncio
@@ -26,11 +27,12 @@ class Answerer(Protocol[Q_contra, A_co]):
 
 
 class Batcher(Generic[Q, A]):
-    """`threads` threads, each of which answers at most `most` requests together. Used from one event loop."""
+    """`threads` threads, each of which answers at most `most` requests together; while one is at work another joins in
+    when `company` requests wait. Used from one event loop."""
 
-    def __init__(self, threads: int, most: int, name: str) -> None:
+    def __init__(self, threads: int, most: int, name: str, company: int = 1) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._idle, self._most = threads, most
+        self._threads, self._idle, self._most, self._company = threads, threads, most, company
         self._waiting: deque[tuple[Answerer[Q, A], Q, asyncio.Future[A]]] = deque()
 
     async def ask(self, answerer: Answerer[Q, A], request: Q) -> A:
@@ -46,7 +48,7 @@ class Batcher(Generic[Q, A]):
 
     def _employ(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._idle and self._waiting:
+        while self._idle and len(self._waiting) >= (1 if self._idle == self._threads else self._company):
             answerer = self._waiting[0][0]
             requests: list[Q] = []
             futures: list[asyncio.Future[A]] = []

@@ -35,6 +35,8 @@ def serving_child(home: Path, module: str, ready: Callable[[httpx.Client], bool]
         "TIDEGATE_LOG_FORMAT": "json",
         # The project's own: a relative path would mean another file in the child's folder.
         "TIDEGATE_ACTION_WEIGHTS": "",
+        # What is asked is the bundle, not the server that answers instead of it.
+        "TIDEGATE_GENERATOR_URL": "",
     }
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -31,6 +31,8 @@ ASKERS = 2
 """Threads that compute recommendations; the array work lets go of the interpreter lock."""
 MOST_TOGETHER = 8
 """Requests that one thread answers together."""
+COMPANY = 4
+"""Requests that wait before a second thread joins in: batches of one or two cost three times as much a request."""
 REMEMBERED = 100_000
 """Live events kept for replay into the next state; older ones wait in the landing zone for the lake."""
 _KEY = pa.schema(
@@ -101,7 +103,7 @@ class LiveFeed:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._turn = ThreadPoolExecutor(1, thread_name_prefix="feed")
-        self._batcher: Batcher[Request, Ranking] = Batcher(ASKERS, MOST_TOGETHER, "recommend")
+        self._batcher: Batcher[Request, Ranking] = Batcher(ASKERS, MOST_TOGETHER, "recommend", COMPANY)
         self._changing = threading.Lock()
         self._recent: deque[LiveEvent] = deque(maxlen=REMEMBERED)
         self._arrived = 0

@@ -1,30 +1,24 @@
-"""Generations in worker threads: bounded in number and time, cancelled when the client goes away.
-
-The event loop is never blocked: a worker pulls pieces of text from the model and hands them over. A slot is free again
-when its worker has really ended, so the bound holds for threads, not for connections.
-"""
+"""One request's texts on their way from the scheduler's thread to the event loop."""
 
 import asyncio
 import contextlib
 import secrets
-import threading
 import time
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
-import structlog
+from serving.models import GeneratorEngine, Row, Sampling
 
-from serving.metrics import Metrics
-from serving.models import GeneratorEngine, Sampling
-from serving.problems import ProblemError
+if TYPE_CHECKING:
+    from training.generator.text_row import Piece as Made
+    from training.generator.text_row import TokenChance
 
 MAX_SECONDS = 60.0
 """Wall time of one request's generations; what is there then is answered with finish_reason `length`."""
 _SEEDS = 1 << 31
 
-Finish = Literal["stop", "length"]
+Finish = Literal["stop", "length", "content_filter"]
 
 
 @dataclass(frozen=True)
@@ -35,113 +29,125 @@ class Piece:
     text: str
     finish: Finish | None = None
     tokens: int = 0
+    chances: "tuple[TokenChance, ...]" = ()
+    """Of the tokens in it, where asked for; offsets count from the beginning of what the choice shows."""
+    refusal: str = ""
+    """Why the choice was not made, or not to its end, where `finish` is `content_filter`."""
+
+
+class Choice:
+    """One text of an answer. All of it passes through `show`, and nothing else reaches the client."""
+
+    def __init__(self, index: int, prompt: str, sampling: Sampling, whole: bool) -> None:
+        """`whole`: one piece at the end instead of many on the way."""
+        self.index, self.sampling = index, sampling
+        self.tokens = 0
+        self.ended = False
+        self._prompt = prompt if sampling.echo else ""
+        self._begun = not sampling.trim_start
+        self._whole = whole
+        self._text: list[str] = []
+        self._chances: list[TokenChance] = []
+        self._first = True
+
+    def show(self, made: "Made", row: Row | None) -> list[Piece]:
+        """What the client gets to see of the next piece that the model made of this text."""
+        self.tokens, self.ended = made.tokens, made.finish is not None
+        text, chances = made.text, made.chances
+        if not self._begun:
+            text = text.lstrip()
+            self._begun = bool(text)
+        if self._first and self.sampling.echo:
+            text = self._prompt + text
+            chances = (*(row.prompt_chances if row is not None else ()), *chances)
+        self._first = False
+        if self._prompt and chances:
+            chances = tuple(replace(chance, offset=chance.offset + len(self._prompt)) for chance in chances)
+        return self._pieces(text, chances, made.finish)
+
+    def _pieces(self, text: str, chances: "tuple[TokenChance, ...]", finish: Finish | None) -> list[Piece]:
+        if self._whole:
+            self._text.append(text)
+            self._chances += chances
+            if finish is None:
+                return []
+            return [Piece(self.index, "".join(self._text), finish, self.tokens, tuple(self._chances))]
+        shown = [Piece(self.index, text, chances=chances)] if text or chances else []
+        return [*shown, Piece(self.index, "", finish, self.tokens)] if finish is not None else shown
 
 
 class Generation:
-    """The answers to one request: `len(prompts) * n` choices, made one after the other. Iterate, or cancel."""
+    """The answer to one request: `len(prompts) * n` choices, made side by side. Iterate, or cancel."""
 
-    def __init__(self, engine: GeneratorEngine, prompts: list[str], n: int, sampling: Sampling) -> None:
-        self._engine = engine
-        self._jobs = [(prompt, number) for prompt in prompts for number in range(n)]
-        self._sampling = sampling
-        self._loop = asyncio.get_running_loop()
-        self._pieces: asyncio.Queue[Piece | BaseException | None] = asyncio.Queue()
-        self._cancelled = threading.Event()
+    def __init__(
+        self,
+        engine: GeneratorEngine,
+        prompts: Sequence[str],
+        n: int,
+        sampling: Sampling,
+        *,
+        client: str,
+        whole: bool,
+        cancel: "Callable[[Generation], None]",
+    ) -> None:
+        base = sampling.seed if sampling.seed is not None else secrets.randbelow(_SEEDS)
+        seeded = [replace(sampling, seed=base).seeded(number) for number in range(n)]
+        self.engine, self.prompts, self.client = engine, prompts, client
+        self.choices = [
+            Choice(place * n + number, prompt, seeded[number], whole)
+            for place, prompt in enumerate(prompts)
+            for number in range(n)
+        ]
+        self.asked = time.monotonic()
+        self.deadline = self.asked + MAX_SECONDS
+        self.begun = False
         self.prompt_tokens = 0
         self.finished = False
+        self.cancelled = False
+        self.loop = asyncio.get_running_loop()
+        self._pieces: asyncio.Queue[Sequence[Piece] | BaseException | None] = asyncio.Queue()
+        self._cancel = cancel
+
+    @property
+    def tokens_left(self) -> int:
+        """Most steps until all choices have ended."""
+        return max((c.sampling.max_tokens - c.tokens for c in self.choices if not c.ended), default=0)
 
     def cancel(self) -> None:
-        """Ask the worker to stop after the piece it is making."""
-        self._cancelled.set()
+        """Make no more of it. To be called from the event loop."""
+        if not (self.cancelled or self.finished):
+            self.cancelled = True
+            self._cancel(self)
 
     async def __aiter__(self) -> AsyncIterator[Piece]:
         """Pieces as they are made. Raises what the model raised."""
         try:
-            while (piece := await self._pieces.get()) is not None:
-                if isinstance(piece, BaseException):
-                    raise piece
-                yield piece
+            while (pieces := await self._pieces.get()) is not None:
+                if isinstance(pieces, BaseException):
+                    raise pieces
+                for piece in pieces:
+                    yield piece
             self.finished = True
         finally:
             self.cancel()
 
-    def work(self) -> None:
-        """Make all choices; runs in a worker thread."""
-        outcome: BaseException | None = None
-        try:
-            deadline = time.monotonic() + MAX_SECONDS
-            base = self._sampling.seed if self._sampling.seed is not None else secrets.randbelow(_SEEDS)
-            self.prompt_tokens = self._count_prompts()
-            for index, (prompt, number) in enumerate(self._jobs):
-                if self._cancelled.is_set():
-                    return
-                self._choice(index, prompt, self._sampling.seeded((base + number) % _SEEDS), deadline)
-        except Exception as error:  # noqa: BLE001 - handed to the request, which answers and logs it
-            outcome = error
-        finally:
-            self._hand_over(outcome)
+    def receive(self, pieces: Sequence[Piece] | BaseException | None) -> None:
+        """Pieces, what went wrong, or None at the end; called in the event loop."""
+        self._pieces.put_nowait(pieces)
 
-    def _count_prompts(self) -> int:
-        distinct = list(dict.fromkeys(prompt for prompt, _ in self._jobs))
-        return sum(self._engine.prompt_tokens(prompt) for prompt in distinct)
 
-    def _choice(self, index: int, prompt: str, sampling: Sampling, deadline: float) -> None:
-        run = self._engine.generate(prompt, sampling)
-        begun = not sampling.trim_start
-        with contextlib.closing(run.pieces) as pieces:
-            for text in pieces:
-                if self._cancelled.is_set():
-                    return
-                shown = text if begun else text.lstrip()
-                if shown:
-                    begun = True
-                    self._hand_over(Piece(index, shown))
-                if time.monotonic() > deadline:
-                    break
-        self._hand_over(Piece(index, "", run.finish, run.tokens))
+Delivery = tuple[Generation, Sequence[Piece] | BaseException | None]
 
-    def _hand_over(self, piece: Piece | BaseException | None) -> None:
-        # The loop is closed only when the server was told not to wait for its workers.
+
+def deliver(deliveries: Sequence[Delivery]) -> None:
+    """Hand over what was made, each event loop woken once."""
+    for loop in {generation.loop for generation, _ in deliveries}:
+        mine = [delivery for delivery in deliveries if delivery[0].loop is loop]
+        # The loop is closed only when the server was told not to wait for its generations.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
+            loop.call_soon_threadsafe(_receive, mine)
 
 
-class GenerationPool:
-    """Runs at most `slots` generations at once."""
-
-    def __init__(self, slots: int, metrics: Metrics) -> None:
-        self._slots = threading.BoundedSemaphore(slots)
-        self._count = slots
-        self._metrics = metrics
-        self._executor = ThreadPoolExecutor(slots, thread_name_prefix="generation")
-        self._running: set[Generation] = set()
-        self._log = structlog.get_logger()
-
-    def start(self, engine: GeneratorEngine, prompts: list[str], n: int, sampling: Sampling) -> Generation:
-        """Begin a generation. Raises ProblemError (429) when all slots are taken."""
-        if not self._slots.acquire(blocking=False):
-            self._metrics.generations_refused.inc()
-            raise ProblemError(
-                "too-many-generations",
-                f"{self._count} generations are under way; try again in a second",
-                headers={"Retry-After": "1"},
-            )
-        generation = Generation(engine, prompts, n, sampling)
-        self._running.add(generation)
-        self._metrics.generations.inc()
-        self._executor.submit(self._run, generation)
-        return generation
-
-    def _run(self, generation: Generation) -> None:
-        try:
-            generation.work()
-        finally:
-            self._running.discard(generation)
-            self._metrics.generations.dec()
-            self._slots.release()
-
-    def close(self) -> None:
-        """Cancel what runs and wait for the workers."""
-        for generation in list(self._running):
-            generation.cancel()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+def _receive(deliveries: Sequence[Delivery]) -> None:
+    for generation, pieces in deliveries:
+        generation.receive(pieces)

@@ -19,6 +19,7 @@ from serving.feed import LiveFeed, StateInfo
 from serving.library import Shelf
 from serving.metrics import Metrics
 from serving.models import Loaders
+from serving.moderation import Moderator
 from serving.pointers import (
     CHAMPIONS,
     KINDS,
@@ -29,7 +30,7 @@ from serving.pointers import (
     read_state,
 )
 from serving.settings import Settings
-from training.bundle import BundleError, Kind, open_bundle
+from training.bundle import Bundle, BundleError, Kind, open_bundle
 from training.errors import UserError
 from training.files import stamp
 
@@ -48,8 +49,11 @@ class Champion:
     """A RecommenderEngine or GeneratorEngine."""
     chat_template: str | None
     architecture: str
-    trained_until: datetime
+    trained_until: datetime | None
+    """None for a model that another server has."""
     loaded_at: datetime
+    moderator: Moderator | None = None
+    """What it may be asked and may say; a recommender has none."""
 
     @property
     def version(self) -> str:
@@ -90,6 +94,8 @@ class ChampionHolder:
             threading.Thread(target=self._watch, args=(check,), name=name, daemon=True)
             for name, check in (("champions", self._check_champions), ("state", self._check_published))
         ]
+        # A generator elsewhere answers instead of the promoted one.
+        self._kinds = [kind for kind in KINDS if kind != "generator" or not settings.generator_url]
         self.promoted: dict[Kind, ChampionPointer] = {}
         self.problems: dict[Subject, Refusal] = {}
 
@@ -120,12 +126,12 @@ class ChampionHolder:
         try:
             promoted = read_champions(self._settings.home)
         except UserError as error:
-            for kind in KINDS:
+            for kind in self._kinds:
                 self._seen.pop(kind, None)
                 self._refuse(kind, CHAMPIONS, str(error))
             return
-        self.promoted = promoted
-        for kind in KINDS:
+        self.promoted = {kind: promoted[kind] for kind in self._kinds if kind in promoted}
+        for kind in self._kinds:
             self._guarded(kind, CHAMPIONS, partial(self._check_champion, kind, promoted.get(kind)))
 
     def _guarded(self, subject: Subject, target: str, check: Callable[[], None]) -> None:
@@ -195,9 +201,16 @@ class ChampionHolder:
             seconds=round(time.perf_counter() - started, 2),
         )
         template = chat_template.read_template(bundle.path)
+        moderator = self._moderator(bundle) if pointer.kind == "generator" else None
         return Champion(
-            pointer, engine, template, bundle.architecture, bundle.trained_until, datetime.now(UTC)
+            pointer, engine, template, bundle.architecture, bundle.trained_until, datetime.now(UTC), moderator
         )
+
+    def _moderator(self, bundle: Bundle) -> Moderator:
+        try:
+            return Moderator.load(bundle.path, self._settings.moderation)
+        except (OSError, ValueError) as error:
+            raise BundleError(f"{bundle.path}: what guards its answers cannot be read ({error})") from error
 
     def _put(self, kind: Kind, champion: Champion) -> None:
         before = self._champions.get(kind)

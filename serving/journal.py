@@ -125,9 +125,10 @@ class Journal:
         abandoned = self._roll_back()
         self.last_error = reason
         self._metrics.journal_failures.labels(self.stream).inc(len(group))
+        # Whoever is answered may look at the log.
+        self._log.error("journal write failed", reason=reason, requests=len(group), abandoned=abandoned)
         for waiting in group:
             waiting.done.set_exception(JournalError(reason))
-        self._log.error("journal write failed", reason=reason, requests=len(group), abandoned=abandoned)
 
     def _roll_back(self) -> str | None:
         """Cut off what was half-written; the name of the segment when that failed too."""

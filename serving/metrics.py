@@ -87,11 +87,26 @@ class Metrics:
             "tidegate_journal_sealed", "Segments sealed.", ("stream",), registry=registry
         )
         self.generations = Gauge("tidegate_generations_active", "Generations under way.", registry=registry)
+        self.generation_rows = Gauge(
+            "tidegate_generation_rows", "Texts made side by side in the last step.", registry=registry
+        )
+        self.first_token = Histogram(
+            "tidegate_first_token_seconds",
+            "Seconds from a request for text to the first of it.",
+            buckets=_LATENCY,
+            registry=registry,
+        )
         self.generations_refused = Counter(
             "tidegate_generations_refused", "Generations refused with 429.", registry=registry
         )
         self.generations_cancelled = Counter(
             "tidegate_generations_cancelled", "Generations whose client went away.", registry=registry
+        )
+        self.content_filtered = Counter(
+            "tidegate_content_filtered",
+            "Prompts refused and answers ended by the content filter.",
+            ("stage", "reason"),
+            registry=registry,
         )
         self.tokens = Counter(
             "tidegate_tokens", "Tokens read and written.", ("direction",), registry=registry

@@ -5,32 +5,19 @@ so that a server with only one kind of model does not pay for the other.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from training.bundle import Bundle
+from training.generator.sampling import Sampling as Sampling
 from training.recommender.feed.messages import Ranking, Request
 from training.recommender.feed.settings import PLAIN, FeedSettings
 from training.recommender.value.weights import Weights
 
-
-@dataclass(frozen=True)
-class Sampling:
-    """How to generate: temperature 0 is greedy; the text ends before the first of `stop`."""
-
-    max_tokens: int
-    temperature: float = 1.0
-    top_p: float = 1.0
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
-    trim_start: bool = False
-    """Leave out white space before the first visible character (an answer in a conversation)."""
-
-    def seeded(self, seed: int) -> "Sampling":
-        """The same with another seed."""
-        return replace(self, seed=seed)
+if TYPE_CHECKING:
+    from training.generator.text_row import Piece, TokenChance
 
 
 @dataclass
@@ -42,15 +29,51 @@ class TextRun:
     tokens: int = 0
 
 
+class Row(Protocol):
+    """A text under way in a batch."""
+
+    prompt_chances: "tuple[TokenChance, ...]"
+    """Of the prompt's tokens, once they are read and where asked for."""
+
+    def close(self) -> "Piece":
+        """The last piece of a text that shall have no more tokens."""
+        ...
+
+
+class Batch(Protocol):
+    """Texts of one model side by side, made by one thread."""
+
+    def add(self, prompt: Sequence[int], samplings: Sequence[Sampling]) -> Sequence[Row]:
+        """Begin texts that all continue `prompt`."""
+        ...
+
+    def drop(self, row: Any) -> None:
+        """`row`, one of this batch's, gets no more tokens."""
+        ...
+
+    def step(self) -> "Sequence[tuple[Row, Piece | Exception]]":
+        """What comes next of each text whose prompt is read; one that has ended or failed is in no later step."""
+        ...
+
+
 class GeneratorEngine(Protocol):
     """A loaded generator. Its methods are called from several threads at once."""
 
-    def prompt_tokens(self, prompt: str) -> int:
-        """Tokens of `prompt` that the model reads: a prompt longer than its context is cut on the left."""
+    @property
+    def vocabulary(self) -> int:
+        """Tokens there are."""
+        ...
+
+    def encode(self, prompt: str) -> list[int]:
+        """The tokens of `prompt` that the model reads: a prompt longer than its context is cut on the left."""
+        ...
+
+    def batch(self) -> Batch:
+        """An empty batch."""
         ...
 
     def generate(self, prompt: str, sampling: Sampling) -> TextRun:
-        """Begin a text that continues `prompt`."""
+        """Begin a text that continues `prompt`, by itself."""
         ...
 
 

@@ -46,6 +46,10 @@ KINDS: dict[str, Kind] = {
     "invalid-field": Kind(422, "A field is missing or wrong", "`errors` names every bad field."),
     "too-many-generations": Kind(429, "Too many generations at once", "Wait `Retry-After` seconds."),
     "internal": Kind(500, "The server failed", "The log has the traceback under this `request_id`."),
+    "upstream-failed": Kind(
+        502, "The generator elsewhere failed", "Texts come from another server; `detail` says what it did."
+    ),
+    "upstream-timeout": Kind(504, "The generator elsewhere took too long", "Ask for less, or later."),
     "not-ready": Kind(503, "Not ready", "`refused` says what could not be loaded, and why."),
     "no-state": Kind(
         503, "The feed's state is not loaded", "It is published with a promotion; /readyz says more."

@@ -7,14 +7,15 @@ import structlog
 from fastapi import Request
 
 from serving.feed import LiveFeed
-from serving.generation import GenerationPool
 from serving.holder import Champion, ChampionHolder
 from serving.journal import Journal
 from serving.library import Shelf
 from serving.metrics import Metrics
 from serving.models import Loaders
+from serving.pool import GenerationPool
 from serving.problems import ProblemError
 from serving.settings import Settings
+from serving.upstream import Upstream
 from training.bundle import Kind
 
 
@@ -30,6 +31,8 @@ class Services:
     pool: GenerationPool
     events: Journal
     feedback: Journal
+    upstream: Upstream | None
+    """What answers for the generator instead of the champion."""
 
     @classmethod
     def build(cls, settings: Settings, loaders: Loaders) -> "Services":
@@ -42,9 +45,10 @@ class Services:
             feed=feed,
             shelf=shelf,
             holder=ChampionHolder(settings, loaders, feed, shelf, metrics),
-            pool=GenerationPool(settings.max_concurrent_generations, metrics),
+            pool=GenerationPool(settings.max_concurrent_generations, settings.max_batched_texts, metrics),
             events=_journal("events", settings, metrics),
             feedback=_journal("feedback", settings, metrics),
+            upstream=Upstream(settings) if settings.generator_url else None,
         )
 
     def start(self) -> None:
@@ -53,19 +57,31 @@ class Services:
         self.feedback.start()
         remembered = self.feed.recall(self.events.folder)
         self.holder.start()
+        if self.upstream is not None:
+            self.upstream.start()
         structlog.get_logger().info("serving", home=str(self.settings.home), remembered_events=remembered)
 
     def stop(self) -> None:
         """Seal the journals, end all threads."""
         self.pool.close()
         self.holder.stop()
+        if self.upstream is not None:
+            self.upstream.stop()
         self.events.close()
         self.feedback.close()
         self.feed.close()
 
+    def champion(self, kind: Kind) -> Champion | None:
+        """What answers: the promoted model, or a generator elsewhere; None when there is none."""
+        if kind == "generator" and self.upstream is not None:
+            return self.upstream.champion
+        return self.holder.champion(kind)
+
     def need(self, kind: Kind) -> Champion:
-        """The champion that answers. Raises ProblemError (503) with the reason when there is none."""
-        champion = self.holder.champion(kind)
+        """What answers. Raises ProblemError (503, 502) with the reason when there is none."""
+        champion = self.champion(kind)
+        if champion is None and kind == "generator" and self.upstream is not None:
+            raise ProblemError("upstream-failed", self.upstream.problem or "it lists no model")
         if champion is None:
             refusal = self.holder.problems.get(kind)
             why = (

@@ -5,9 +5,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from serving.moderation_settings import ModerationSettings
 from training.recommender.feed.settings import FeedSettings
 
 
@@ -44,7 +45,20 @@ class Settings(BaseSettings):
     dagster_port: int = Field(3000, ge=0, le=65535, description="Port of the Dagster UI.")
     mlflow_port: int = Field(5000, ge=0, le=65535, description="Port of the MLflow UI.")
     max_concurrent_generations: int = Field(
-        4, ge=1, description="Generations at once; more get 429 and Retry-After."
+        32, ge=1, description="Requests for text under way at once; more get 429 and Retry-After."
+    )
+    max_batched_texts: int = Field(
+        32, ge=8, description="Texts made side by side; the choices of more requests wait for their turn."
+    )
+    generator_url: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="URL, with /v1, of an OpenAI-compatible server that answers for the generator; empty: none.",
+    )
+    generator_model: str = Field("", description="The model's name there; empty: the first that it lists.")
+    generator_key: SecretStr = Field(SecretStr(""), description="Sent there as a bearer token; empty: none.")
+    generator_timeout: float = Field(
+        60.0, gt=0, description="Seconds that it may let us wait for an answer or for its next part."
     )
     max_body_bytes: int = Field(4 << 20, ge=1024, description="Largest request body the API reads.")
     poll_seconds: float = Field(0.5, gt=0, le=5, description="How often the server looks for a new champion.")
@@ -62,6 +76,14 @@ class Settings(BaseSettings):
         ge=0,
         description="Newest posts whose texts the server gets, for drafts, replies, summaries and answers.",
     )
+    abuse_labels: Path | None = Field(
+        None,
+        description="Texts labelled as abusive (1) or not (0): CSV with the columns `text` and `label`; empty: what "
+        "users reported alone. Read when a generator is trained.",
+    )
+    moderation: ModerationSettings = Field(
+        ModerationSettings(), description="What generators may be asked and may say, `TIDEGATE_MODERATION_*`."
+    )
     log_format: Literal["console", "json"] = Field(
         "console", description="Structured logs for people or machines."
     )
@@ -77,12 +99,12 @@ class Settings(BaseSettings):
     world_seed: int = Field(7, description="Seed of the embedded world.")
     feedback_volume: int = Field(200, ge=1, description="New feedback rows that start a generator training.")
 
-    @field_validator("action_weights", mode="before")
+    @field_validator("action_weights", "abuse_labels", mode="before")
     @classmethod
     def _given(cls, value: object) -> object:
         return value or None
 
-    @field_validator("home", "action_weights")
+    @field_validator("home", "action_weights", "abuse_labels")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value and value.expanduser().absolute()

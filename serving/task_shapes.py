@@ -101,7 +101,8 @@ class TaskChoice(BaseModel):
 
     index: int
     text: str
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "content_filter"]
+    refusal: str | None = Field(description="Why, where the content filter ended it.")
     method: Method = Field(
         description="`generated`; for summaries and answers `extractive` or `abstractive`; `none`: nothing to go by."
     )

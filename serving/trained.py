@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.models import Ranker, Sampling, TextRun
+from serving.models import Batch, Ranker, Sampling, TextRun
 from training.bundle import Bundle
 from training.recommender.feed.messages import Ranking, Request
 from training.recommender.feed.settings import FeedSettings
@@ -79,25 +79,27 @@ class TrainedGenerator:
     def __init__(self, generator: "TextGenerator") -> None:
         self._generator = generator
 
-    def prompt_tokens(self, prompt: str) -> int:
+    @property
+    def vocabulary(self) -> int:
         """See `GeneratorEngine`."""
-        return self._generator.prompt_tokens(prompt)
+        return self._generator.vocabulary
+
+    def encode(self, prompt: str) -> list[int]:
+        """See `GeneratorEngine`."""
+        return self._generator.encode(prompt)
+
+    def batch(self) -> Batch:
+        """See `GeneratorEngine`."""
+        return self._generator.batch()
 
     def generate(self, prompt: str, sampling: Sampling) -> TextRun:
-        """See `GeneratorEngine`. `sampling.trim_start` is for whoever shows the pieces."""
+        """See `GeneratorEngine`. `trim_start` and `echo` are for whoever shows the pieces."""
         run = TextRun(pieces=_no_text())
         run.pieces = self._pieces(prompt, sampling, run)
         return run
 
     def _pieces(self, prompt: str, sampling: Sampling, run: TextRun) -> Generator[str, None, None]:
-        for piece in self._generator.generate(
-            prompt,
-            max_tokens=sampling.max_tokens,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            seed=sampling.seed,
-            stop=sampling.stop,
-        ):
+        for piece in self._generator.run(prompt, sampling):
             run.tokens, run.finish = piece.tokens, piece.finish or "length"
             yield piece.text
 

@@ -55,6 +55,20 @@ class Bundle:
         """UTC instant from which on the weights have seen nothing."""
         return datetime.fromisoformat(self.manifest["trained_until"])
 
+    def must_not_have_seen(self, window: tuple[datetime, datetime]) -> None:
+        """Raises BundleError when the weights have seen data of the half-open `window`, ValueError for a window without
+        a time zone or that ends before it begins."""
+        start, end = window
+        if start.tzinfo is None or end.tzinfo is None:
+            raise ValueError("the window needs time zones")
+        if end <= start:
+            raise ValueError(f"the window ends ({end.isoformat()}) before it begins ({start.isoformat()})")
+        if start < self.trained_until:
+            raise BundleError(
+                f"{self.path} has learned from data up to {self.trained_until.isoformat()}, "
+                f"so it cannot be judged on a window that begins {start.isoformat()}"
+            )
+
 
 def _file_table(folder: Path) -> dict[str, dict[str, Any]]:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)

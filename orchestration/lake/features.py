@@ -39,6 +39,7 @@ FEATURE_TABLES: tuple[str, ...] = (
     "marts.user_days",
     "marts.daily_activity",
     "marts.corpus_documents",
+    "marts.document_reports",
 )
 _HEADING = re.compile(r".* error:|(?:\w+ )*Error(?: in \w+ \S+ \(.*\))?")
 _MADE_BY = (

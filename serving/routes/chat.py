@@ -4,10 +4,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from serving import chat_template
+from serving import chat_template, logprobs
 from serving.generation import Piece
 from serving.openai_shapes import ChatReply, ChatRequest
 from serving.routes.generating import GENERATION_PROBLEMS, Shape, answer, need_generator
+from serving.routes.relaying import relay
+from serving.screening import Sieve, filters, refused
 from serving.services import Services, services
 
 router = APIRouter(tags=["generation"])
@@ -28,7 +30,16 @@ def _chunk(piece: Piece) -> list[dict[str, Any]]:
     return [_delta(piece.index, {"role": "assistant", "content": piece.text})]
 
 
-_SHAPE = Shape("chatcmpl", "chat.completion", "chat.completion.chunk", _chunk, _choice)
+def _refuse(choice: dict[str, Any], reason: str) -> None:
+    if "message" in choice:
+        choice["message"] |= {"content": None, "refusal": reason}
+    else:
+        choice["delta"]["refusal"] = reason
+
+
+_SHAPE = Shape(
+    "chatcmpl", "chat.completion", "chat.completion.chunk", _chunk, _choice, _refuse, logprobs.of_chat
+)
 
 
 @router.post(
@@ -44,5 +55,20 @@ async def chat(
 ) -> Response:
     """Render the conversation and continue it."""
     champion = need_generator(body, parts)
+    said, system = [body.messages[-1].text], body.instructions
+    if parts.upstream is not None and refused(champion, said) is None:
+        sieve = Sieve(filters(champion, said, body.n, system), _refuse, parts.metrics)
+        return await relay(request, parts, champion, "/chat/completions", _SHAPE.prefix, sieve)
     prompt = chat_template.render(body.messages, champion.chat_template)
-    return await answer(body, request, parts, champion, _SHAPE, [prompt], body.sampling(trim_start=True))
+    sampling = body.sampling(trim_start=True)
+    return await answer(
+        body,
+        request,
+        parts,
+        champion,
+        _SHAPE,
+        [prompt],
+        sampling,
+        said,
+        system,
+    )

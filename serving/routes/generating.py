@@ -1,12 +1,12 @@
 """What completions and chat completions share: from a request to a running generation, to one document or a stream.
 
-Event order of a stream: chunks of every choice in turn, each choice's last with `finish_reason`, one with `usage` when
-asked for, `[DONE]`. An error in the middle of a stream is a chunk with an `error` member.
+Event order of a stream: chunks of the choices as they are made, each choice's last with `finish_reason`, one with
+`usage` when asked for, `[DONE]`. An error in the middle of a stream is a chunk with an `error` member.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,18 @@ from fastapi import Request, Response
 from starlette.responses import StreamingResponse
 
 from serving import problems
-from serving.generation import Generation, Piece
+from serving.generation import Piece
 from serving.holder import Champion
 from serving.models import Sampling
-from serving.openai_shapes import Common, refuse_unsupported, unknown_model
+from serving.openai_shapes import Common, refuse_unknown_tokens, refuse_unsupported, unknown_model
 from serving.problems import ProblemError
-from serving.replies import JsonReply, encode
+from serving.replies import JsonReply
 from serving.routes.models import names
+from serving.routes.relaying import Relay, event, gone, send
+from serving.routes.rewording import Rewording, completion_body
+from serving.screening import Refused, Screened, Sieve, filters, refused
 from serving.services import Services
+from serving.upstream import Upstream
 
 Chunk = Callable[[Piece], list[dict[str, Any]]]
 """A piece of text as the `choices` of chunks, one or more."""
@@ -35,6 +39,8 @@ GENERATION_PROBLEMS = problems.documented(
     "unknown-model",
     "too-many-generations",
     "no-champion",
+    "upstream-failed",
+    "upstream-timeout",
     "internal",
 )
 
@@ -48,6 +54,10 @@ class Shape:
     chunk_object: str
     chunk: Chunk
     choice: Callable[[int, str, str], dict[str, Any]]
+    refuse: Callable[[dict[str, Any], str], None]
+    """Put the reason of a refusal into a choice, or into the choice of a chunk."""
+    logprobs: Callable[[Sequence[Any]], dict[str, Any]] | None = None
+    """Log-probabilities of a choice's tokens; None: this call has none."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ class Asked:
     request: Request
     parts: Services
     champion: Champion
-    generation: Generation
+    generation: Screened | Refused
     shape: Shape
     with_usage: bool
 
@@ -73,11 +83,15 @@ class Asked:
             "request_id": request_id,
         }
 
+    def logprobs(self, piece: Piece) -> dict[str, Any]:
+        """What `piece` adds to a choice when log-probabilities were asked for."""
+        if self.shape.logprobs is None or not piece.chances:
+            return {}
+        return {"logprobs": self.shape.logprobs(piece.chances)}
+
     def usage(self, completion_tokens: int) -> dict[str, int]:
-        """Token counts; also counted in the metrics."""
+        """Token counts."""
         prompt_tokens = self.generation.prompt_tokens
-        self.parts.metrics.tokens.labels("prompt").inc(prompt_tokens)
-        self.parts.metrics.tokens.labels("completion").inc(completion_tokens)
         return {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": completion_tokens,
@@ -87,10 +101,14 @@ class Asked:
 
 def need_generator(body: Common, parts: Services) -> Champion:
     """The generator that `body.model` names. Raises ProblemError: 503 without a champion, 404 for another name, 422."""
-    refuse_unsupported(body)
     champion = parts.need("generator")
+    if parts.upstream is None:
+        refuse_unsupported(body)
+    elif body.model == parts.upstream.name:
+        return champion
     if not names("generator", champion, body.model):
         raise unknown_model(body.model)
+    refuse_unknown_tokens(body, champion.engine.vocabulary)
     return champion
 
 
@@ -102,14 +120,33 @@ async def answer(
     shape: Shape,
     prompts: list[str],
     sampling: Sampling,
+    said: list[str] | None = None,
+    system: str = "",
 ) -> Response:
-    """Generate and answer, as a document or as a stream. Raises ProblemError (429) when too many are under way."""
-    generation = parts.pool.start(champion.engine, prompts, body.n, sampling)
+    """Generate and answer, as a document or as a stream; what the content filter does not let pass is a refusal.
+
+    `said` is what the client wants of each prompt, where that is not the prompt itself; codes in `system` are not given
+    out. Raises ProblemError (429) when too many are under way."""
+    refusal = refused(champion, said or prompts)
+    if refusal is None and isinstance(champion.engine, Upstream):
+        return await _answer_elsewhere(
+            body, request, parts, champion, shape, prompts, sampling, said or prompts
+        )
+    generation: Screened | Refused
+    if refusal is not None:
+        generation = Refused(refusal, len(prompts) * body.n, parts.metrics)
+    else:
+        client = body.user or (request.client.host if request.client else "")
+        made = parts.pool.start(
+            champion.engine, prompts, body.n, sampling, client=client, whole=not body.stream
+        )
+        screens = filters(champion, said or prompts, body.n, system)
+        generation = Screened(made, screens, parts.metrics)
     with_usage = body.stream_options is not None and body.stream_options.include_usage
     asked = Asked(request, parts, champion, generation, shape, with_usage)
     request.scope["log"] = {"model_version": champion.version, "stream": body.stream}
     if not body.stream:
-        return await _document(asked, len(prompts) * body.n)
+        return await _document(asked)
     return StreamingResponse(
         _stream(asked),
         media_type="text/event-stream",
@@ -117,44 +154,57 @@ async def answer(
     )
 
 
-async def _document(asked: Asked, choices: int) -> Response:
-    collecting = asyncio.ensure_future(_collect(asked.generation, choices))
-    leaving = asyncio.ensure_future(_gone(asked.request))
+async def _answer_elsewhere(
+    body: Common,
+    request: Request,
+    parts: Services,
+    champion: Champion,
+    shape: Shape,
+    prompts: list[str],
+    sampling: Sampling,
+    said: list[str],
+) -> Response:
+    """The same by the completions call of another server."""
+    sieve = Sieve(filters(champion, said, body.n, ""), shape.refuse, parts.metrics)
+    kind = shape.chunk_object if body.stream else shape.object
+    words = Rewording(shape.choice, shape.chunk, body.stream, sampling.trim_start)
+    asked = Relay(
+        champion.engine, champion, parts, request, "/completions", shape.prefix, kind, _both(words, sieve)
+    )
+    return await send(asked, completion_body(champion.engine.name, prompts, body, sampling))
+
+
+def _both(words: Rewording, sieve: Sieve) -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
+    return lambda choice: [shown for part in words(choice) for shown in sieve(part)]
+
+
+async def _document(asked: Asked) -> Response:
+    collecting = asyncio.ensure_future(_collect(asked.generation))
+    leaving = asyncio.ensure_future(gone(asked.request))
     try:
         await asyncio.wait({collecting, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not collecting.done():
             asked.parts.metrics.generations_cancelled.inc()
             return Response(status_code=499)
-        texts, finishes, tokens = collecting.result()
+        pieces = collecting.result()
     finally:
         asked.generation.cancel()
         leaving.cancel()
         collecting.cancel()
-    listed = [asked.shape.choice(index, texts[index], finishes[index]) for index in range(choices)]
-    return JsonReply({**asked.envelope(asked.shape.object), "choices": listed, "usage": asked.usage(tokens)})
+    listed = [_choice(asked, piece) for piece in sorted(pieces, key=lambda piece: piece.index)]
+    usage = asked.usage(sum(piece.tokens for piece in pieces))
+    return JsonReply({**asked.envelope(asked.shape.object), "choices": listed, "usage": usage})
 
 
-async def _collect(generation: Generation, choices: int) -> tuple[list[str], list[str], int]:
-    texts, finishes, tokens = [""] * choices, ["stop"] * choices, 0
-    parts: list[list[str]] = [[] for _ in range(choices)]
-    async for piece in generation:
-        parts[piece.index].append(piece.text)
-        if piece.finish is not None:
-            finishes[piece.index] = piece.finish
-            tokens += piece.tokens
-    for index, pieces in enumerate(parts):
-        texts[index] = "".join(pieces)
-    return texts, finishes, tokens
+async def _collect(generation: Screened | Refused) -> list[Piece]:
+    return [piece async for piece in generation]
 
 
-async def _gone(request: Request) -> None:
-    """Return when the client has closed the connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _event(value: dict[str, Any]) -> bytes:
-    return b"data: " + encode(value) + b"\n\n"
+def _choice(asked: Asked, piece: Piece) -> dict[str, Any]:
+    choice = asked.shape.choice(piece.index, piece.text, piece.finish or "length")
+    if piece.refusal:
+        asked.shape.refuse(choice, piece.refusal)
+    return {**choice, **asked.logprobs(piece)}
 
 
 async def _stream(asked: Asked) -> AsyncIterator[bytes]:
@@ -164,11 +214,13 @@ async def _stream(asked: Asked) -> AsyncIterator[bytes]:
         async for piece in asked.generation:
             tokens += piece.tokens
             for choice in asked.shape.chunk(piece):
-                yield _event({**envelope, "choices": [choice], **null_usage})
+                if piece.refusal:
+                    asked.shape.refuse(choice, piece.refusal)
+                yield event({**envelope, "choices": [{**choice, **asked.logprobs(piece)}], **null_usage})
     except Exception:  # noqa: BLE001 - the answer has begun, so the error must become a chunk
         structlog.get_logger().exception("generation failed", request_id=envelope["request_id"])
         problem = ProblemError("internal", "the generation failed; the log has it under this request id")
-        yield _event(problems.document(problem, envelope["request_id"], asked.request.url.path))
+        yield event(problems.document(problem, envelope["request_id"], asked.request.url.path))
         return
     finally:
         if not asked.generation.finished:
@@ -176,5 +228,5 @@ async def _stream(asked: Asked) -> AsyncIterator[bytes]:
         asked.generation.cancel()
     usage = asked.usage(tokens)
     if asked.with_usage:
-        yield _event({**envelope, "choices": [], "usage": usage})
+        yield event({**envelope, "choices": [], "usage": usage})
     yield b"data: [DONE]\n\n"

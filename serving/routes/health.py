@@ -27,7 +27,8 @@ async def healthz(parts: _PARTS) -> Response:
 @router.get("/readyz", summary="Are the champions loaded?", responses=documented("not-ready"))
 async def readyz(request: Request, parts: _PARTS) -> Response:
     """200 when every promoted model answers (`degraded`: an older one does, or the disk refuses), 503 when nothing is
-    promoted or a promoted model has no good version. Says what is loaded, what was refused, and why."""
+    promoted, a promoted model has no good version or a generator elsewhere does not answer. Says what is loaded, what
+    was refused, and why."""
     missing, document = readiness(parts)
     if not missing:
         return JsonReply(document)
@@ -46,7 +47,7 @@ async def metrics(parts: _PARTS) -> Response:
 def readiness(parts: Services) -> tuple[list[str], dict[str, Any]]:
     """What is missing for being ready (empty: ready), and what is loaded and what is wrong as a document."""
     holder, feed = parts.holder, parts.feed
-    champions = {kind: holder.champion(kind) for kind in KINDS}
+    champions = {kind: parts.champion(kind) for kind in KINDS}
     journals = {journal.stream: journal.last_error for journal in (parts.events, parts.feedback)}
     serving = [kind for kind in KINDS if champions[kind] is not None]
     missing = [
@@ -54,6 +55,9 @@ def readiness(parts: Services) -> tuple[list[str], dict[str, Any]]:
         for kind in holder.promoted
         if kind not in serving
     ]
+    upstream = parts.upstream
+    if upstream is not None and upstream.problem is not None:
+        missing.append(upstream.problem)
     if not serving and not missing:
         missing.append("no model has been promoted yet")
     if "recommender" in serving and feed.desk is None:
@@ -65,6 +69,9 @@ def readiness(parts: Services) -> tuple[list[str], dict[str, Any]]:
         "promoted": {kind: pointer.version for kind, pointer in holder.promoted.items()},
         "refused": {subject: refusal.shown() for subject, refusal in holder.problems.items()},
         "state": feed.info.shown() if feed.info else None,
+        "upstream": {"url": upstream.url, "model": upstream.name, "problem": upstream.problem}
+        if upstream
+        else None,
         "journals": {stream: {"error": error} for stream, error in journals.items()},
     }
 

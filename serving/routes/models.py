@@ -35,7 +35,7 @@ class ModelEntry(BaseModel):
     architecture: str
     run_id: str
     promoted_at: str
-    trained_until: datetime
+    trained_until: datetime | None
     refused: dict[str, Any] | None
 
 
@@ -70,7 +70,7 @@ def _entry(kind: Kind, champion: Champion, parts: Services) -> dict[str, Any]:
 @router.get("/v1/models", response_model=ModelList, summary="List the models that answer")
 async def list_models(parts: _PARTS) -> Response:
     """One entry a champion in service. `refused` says which newer one could not be loaded, and why."""
-    champions = [(kind, champion) for kind in KINDS if (champion := parts.holder.champion(kind)) is not None]
+    champions = [(kind, champion) for kind in KINDS if (champion := parts.champion(kind)) is not None]
     return JsonReply(
         {"object": "list", "data": [_entry(kind, champion, parts) for kind, champion in champions]}
     )
@@ -85,7 +85,7 @@ async def list_models(parts: _PARTS) -> Response:
 async def get_model(model: str, parts: _PARTS) -> Response:
     """The entry of one model, by its name."""
     for kind in KINDS:
-        champion = parts.holder.champion(kind)
+        champion = parts.champion(kind)
         if champion is not None and names(kind, champion, model):
             return JsonReply(_entry(kind, champion, parts))
     raise unknown_model(model)

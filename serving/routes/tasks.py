@@ -74,7 +74,8 @@ async def draft(body: DraftRequest, request: Request, parts: _PARTS) -> Response
         "posts": len(profile.posts),
     }
     prompt = draft_prompt(profile, body.about, body.start)
-    return await _written(body, request, parts, prompt, Told("generated", fallback, profile=shown))
+    told = Told("generated", fallback, profile=shown)
+    return await _written(body, request, parts, prompt, told, f"{body.about} {body.start}".strip())
 
 
 @router.post("/v1/tasks/reply", response_model=TaskReply, responses=_PROBLEMS, summary="Reply to a post")
@@ -121,7 +122,8 @@ async def answer_question(body: AnswerRequest, request: Request, parts: _PARTS) 
         return _ready(body, request, "answer", nothing_relevant(body.question), told)
     if _writes(body.method, parts):
         prompt = answer_prompt(body.question, posts, language_of(body.question))
-        return await _written(body, request, parts, prompt, Told("abstractive", sources=posts))
+        told = Told("abstractive", sources=posts)
+        return await _written(body, request, parts, prompt, told, body.question)
     text = extracted_answer(body.question, posts)
     return _ready(body, request, "answer", text, Told("extractive", sources=posts))
 
@@ -145,21 +147,23 @@ def _writes(asked: Asked, parts: Services) -> bool:
 
 
 async def _written(
-    body: TaskRequest, request: Request, parts: Services, prompt: TaskPrompt, told: Told
+    body: TaskRequest, request: Request, parts: Services, prompt: TaskPrompt, told: Told, said: str = ""
 ) -> Response:
-    """What the model writes for `prompt`, as a document or a stream."""
+    """What the model writes for `prompt`, as a document or a stream; `said` is what the client asks for, which the
+    content filter judges: posts are not what anybody asks for."""
     champion = need_generator(body, parts)
     text = render_task(prompt, champion.chat_template)
     kind = "reply" if prompt.task == "chat" else prompt.task
     shape = _shape(kind, told)
-    return await answer(body, request, parts, champion, shape, [text], body.sampling(trim_start=True))
+    sampling = body.sampling(trim_start=True)
+    return await answer(body, request, parts, champion, shape, [text], sampling, [said])
 
 
 def _shape(task: str, told: Told) -> Shape:
     texts: dict[int, list[str]] = {}
 
-    def choice(index: int, text: str, finish: str) -> dict[str, Any]:
-        return {"index": index, "text": text, "finish_reason": finish, **told.members(text)}
+    def choice(index: int, text: str, finish: str | None) -> dict[str, Any]:
+        return {"index": index, "text": text, "finish_reason": finish, "refusal": None, **told.members(text)}
 
     def chunk(piece: Piece) -> list[dict[str, Any]]:
         said = texts.setdefault(piece.index, [])
@@ -168,7 +172,11 @@ def _shape(task: str, told: Told) -> Shape:
             return [{"index": piece.index, "text": piece.text, "finish_reason": None}]
         return [choice(piece.index, "".join(said), piece.finish) | {"text": piece.text}]
 
-    return Shape("task", f"task.{task}", f"task.{task}.chunk", chunk, choice)
+    return Shape("task", f"task.{task}", f"task.{task}.chunk", chunk, choice, _refuse)
+
+
+def _refuse(choice: dict[str, Any], reason: str) -> None:
+    choice["refusal"] = reason
 
 
 def _ready(body: TaskRequest, request: Request, task: str, text: str, told: Told) -> Response:

@@ -17,6 +17,7 @@ _MARTS = {
     "users",
     "user_sequences",
     "corpus_documents",
+    "document_reports",
     "user_days",
     "daily_activity",
 }

@@ -7,14 +7,20 @@ import pytest
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from serving.moderation_settings import ModerationSettings
 from serving.settings import Settings
 from training.recommender.feed.settings import FeedSettings
 
 
 def _fields() -> dict[str, FieldInfo]:
-    """All settings, those of the feed under their full names."""
-    own = {name: field for name, field in Settings.model_fields.items() if name != "feed"}
-    return own | {f"feed_{name}": field for name, field in FeedSettings.model_fields.items()}
+    """All settings, those of the feed and of moderation under their full names."""
+    groups = {"feed": FeedSettings, "moderation": ModerationSettings}
+    own = {name: field for name, field in Settings.model_fields.items() if name not in groups}
+    return own | {
+        f"{group}_{name}": field
+        for group, fields in groups.items()
+        for name, field in fields.model_fields.items()
+    }
 
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +42,7 @@ def test_the_example_file_shows_the_defaults(monkeypatch: pytest.MonkeyPatch) ->
             monkeypatch.setenv(f"TIDEGATE_{name.upper()}", text)
             assert str(type(field.default)(text)) == str(field.default), name
     assert Settings().feed == FeedSettings()
+    assert Settings().moderation == ModerationSettings()
 
 
 def test_a_setting_of_the_feed_is_read_by_its_name_and_checked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from serving.models import Loaders, Sampling, TextRun
 from training.bundle import Bundle, write_bundle
 from training.files import atomic_path, write_json_atomic
+from training.generator.text_row import Piece, TokenChance
 from training.recommender.feed.messages import Ranking, Recommendation, Request
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -97,42 +98,99 @@ class FakeRanker:
 
 
 class FakeGenerator:
-    """Says its words over and over, one token each; greedy begins with the first, a seed chooses another."""
+    """Says its words over and over, one token each; greedy begins with the first, a seed chooses another. A step takes
+    `delay` seconds, however many texts it serves."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        spec = json.loads((bundle.path / "fake.json").read_text())
+    vocabulary = 64
+
+    def __init__(self, spec: dict[str, Any]) -> None:
         self.words: list[str] = spec["words"]
         self.delay: float = spec.get("delay", 0.0)
         self.ends_after: int = spec.get("ends_after", 10**9)
+        self._texts: list[str] = []
 
-    def prompt_tokens(self, prompt: str) -> int:
-        return min(len(prompt.split()), CONTEXT)
+    @classmethod
+    def load(cls, bundle: Bundle) -> "FakeGenerator":
+        return cls(json.loads((bundle.path / "fake.json").read_text()))
 
-    def generate(self, prompt: str, sampling: Sampling) -> TextRun:
+    def encode(self, prompt: str) -> list[int]:
+        """A number that stands for the prompt as often as it has words."""
         if "explode" in prompt:
             raise RuntimeError("no text today")
+        self._texts.append(prompt)
+        return [len(self._texts) - 1] * min(len(prompt.split()), CONTEXT)
+
+    def batch(self) -> "FakeBatch":
+        return FakeBatch(self)
+
+    def generate(self, prompt: str, sampling: Sampling) -> TextRun:
         run = TextRun(pieces=iter(()))  # type: ignore[arg-type]
         run.pieces = self._pieces(prompt, sampling, run)
         return run
 
     def _pieces(self, prompt: str, sampling: Sampling, run: TextRun) -> Generator[str, None, None]:
-        start = (sampling.seed or 0) % len(self.words) if sampling.temperature > 0 else 0
-        for number in range(sampling.max_tokens):
-            if number >= self.ends_after:
-                run.finish = "stop"
+        row = FakeRow(self, prompt, sampling)
+        while run.tokens < sampling.max_tokens:
+            piece = row.next()
+            run.tokens = piece.tokens
+            yield piece.text
+            if piece.finish:
+                run.finish = piece.finish
                 return
-            time.sleep(self.delay)
-            if "midway" in prompt and number == 2:
-                raise RuntimeError("the text broke off")
-            word = self.words[(start + number) % len(self.words)]
-            run.tokens += 1
-            if any(stop in f" {word}" for stop in sampling.stop):
-                run.finish = "stop"
-                return
-            yield f" {word}"
+
+    def prompt(self, ids: Sequence[int]) -> str:
+        return self._texts[ids[0]] if ids else ""
 
 
-LOADERS = Loaders(FakeRecommender, FakeGenerator, FakeState)
+class FakeRow:
+    def __init__(self, model: FakeGenerator, prompt: str, sampling: Sampling) -> None:
+        self.model, self.prompt, self.sampling = model, prompt, sampling
+        self.tokens = 0
+        self.prompt_chances: tuple[TokenChance, ...] = ()
+        self.start = (sampling.seed or 0) % len(model.words) if sampling.temperature > 0 else 0
+
+    def next(self) -> Piece:
+        if self.tokens >= self.model.ends_after:
+            return Piece("", self.tokens, "stop")
+        if "midway" in self.prompt and self.tokens == 2:
+            raise RuntimeError("the text broke off")
+        text = f" {self.model.words[(self.start + self.tokens) % len(self.model.words)]}"
+        self.tokens += 1
+        if any(stop in text for stop in self.sampling.stop):
+            return Piece("", self.tokens, "stop")
+        return Piece(text, self.tokens, "length" if self.tokens >= self.sampling.max_tokens else None)
+
+    def close(self) -> Piece:
+        return Piece("", self.tokens, "length")
+
+
+class FakeBatch:
+    def __init__(self, model: FakeGenerator) -> None:
+        self.model = model
+        self.rows: list[FakeRow] = []
+
+    def add(self, prompt: Sequence[int], samplings: Sequence[Sampling]) -> list[FakeRow]:
+        rows = [FakeRow(self.model, self.model.prompt(prompt), sampling) for sampling in samplings]
+        self.rows += rows
+        return rows
+
+    def drop(self, row: FakeRow) -> None:
+        self.rows = [other for other in self.rows if other is not row]
+
+    def step(self) -> list[tuple[FakeRow, Piece | Exception]]:
+        time.sleep(self.model.delay)
+        outcomes: list[tuple[FakeRow, Piece | Exception]] = []
+        for row in self.rows:
+            try:
+                outcomes.append((row, row.next()))
+            except RuntimeError as error:
+                outcomes.append((row, error))
+        ended = [row for row, outcome in outcomes if isinstance(outcome, Exception) or outcome.finish]
+        self.rows = [row for row in self.rows if row not in ended]
+        return outcomes
+
+
+LOADERS = Loaders(FakeRecommender, FakeGenerator.load, FakeState)
 
 
 def write_state(folder: Path, rows: list[tuple[str, str, str, datetime]]) -> None:

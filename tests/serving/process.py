@@ -17,7 +17,7 @@ from serving.main import bind
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def until(question: Callable[[], Any], seconds: float = 15.0) -> Any:
+def until(question: Callable[[], Any], seconds: float = 60.0) -> Any:
     """The first true answer of `question`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -99,3 +99,24 @@ def test_what_was_cancelled_while_it_waited_is_not_computed() -> None:
 
     together(check)
     assert echo.batches == [[0], [2]]
+
+
+def test_while_one_thread_is_at_work_another_joins_in_for_company_only() -> None:
+    echo = Echo()
+
+    async def main() -> None:
+        batcher: Batcher[int, int] = Batcher(2, 8, "test", company=3)
+        try:
+            tasks = await asked(batcher, echo, [0, 1, 2])
+            assert echo.batches == [[0]]
+            tasks.append(asyncio.create_task(batcher.ask(echo, 3)))
+            await asyncio.sleep(0)
+            tasks.append(asyncio.create_task(batcher.ask(echo, 4)))
+            await asyncio.sleep(0)
+            echo.go.set()
+            assert await asyncio.gather(*tasks) == [0, 10, 20, 30, 40]
+        finally:
+            batcher.close()
+
+    asyncio.run(main())
+    assert echo.batches == [[0], [1, 2, 3], [4]]

@@ -4,11 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from serving.probe import probe_bundle
 from tests.serving.fakes import Publisher
 from tests.serving.process import Server, until
+from tests.serving.test_openai import MADE, metric
 from tests.training.generator.world import documents, tiny
 from training.bundle import Bundle
 from training.generator.train import train
@@ -100,6 +102,115 @@ def test_requests_at_once_get_what_they_would_get_alone(running: Server) -> None
     alone = [ask(seed) for seed in range(4)]
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(ask, range(4))) == alone
+
+
+@pytest.fixture
+def client(running: Server) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0) as made:
+        yield made
+
+
+def test_many_at_once_with_settings_of_their_own_get_what_they_would_get_alone(running: Server) -> None:
+    settings: list[dict[str, Any]] = [
+        {"temperature": 0.7, "top_p": 0.9},
+        {"min_p": 0.05, "n": 3},
+        {"repetition_penalty": 1.3, "frequency_penalty": 0.5},
+        {"temperature": 0},
+    ]
+
+    def ask(number: int) -> list[str]:
+        prompt, more = ("今天", "Today", "")[number % 3], settings[number % 4]
+        return [choice["text"] for choice in complete(running, prompt, seed=number, **more)["choices"]]
+
+    alone = [ask(number) for number in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        assert list(pool.map(ask, range(12))) == alone
+
+
+def test_the_openai_client_gets_several_choices_with_log_probabilities(client: openai.OpenAI) -> None:
+    answer = client.completions.create(
+        model="generator", prompt="今天", max_tokens=15, n=3, logprobs=2, seed=1, logit_bias={"0": -100}
+    )
+    assert [choice.index for choice in answer.choices] == [0, 1, 2]
+    assert len({choice.text for choice in answer.choices}) > 1
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens == 45
+    for choice in answer.choices:
+        found = choice.logprobs
+        assert found is not None
+        assert found.tokens is not None
+        assert found.token_logprobs is not None
+        assert found.top_logprobs is not None
+        assert found.text_offset is not None
+        assert len(found.tokens) == len(found.token_logprobs) == len(found.top_logprobs) == 15
+        for token, chance, top, offset in zip(
+            found.tokens, found.token_logprobs, found.top_logprobs, found.text_offset, strict=True
+        ):
+            assert top[token] == chance <= 0
+            assert 2 <= len(top) <= 3
+            assert token.startswith("bytes:") or choice.text[offset:].startswith(token)
+
+
+def test_chat_log_probabilities_carry_bytes(client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(
+        model="generator",
+        messages=[{"role": "user", "content": "今天"}],
+        max_tokens=12,
+        temperature=0,
+        logprobs=True,
+        top_logprobs=3,
+    )
+    (choice,) = answer.choices
+    assert choice.logprobs is not None
+    assert choice.logprobs.content is not None
+    data = b"".join(bytes(entry.bytes or []) for entry in choice.logprobs.content)
+    assert data.decode().lstrip() == choice.message.content
+    for entry in choice.logprobs.content:
+        assert entry.top_logprobs[0].bytes == entry.bytes, "greedy takes the likeliest"
+        assert len(entry.top_logprobs) == 3
+
+
+def test_a_stream_carries_the_log_probabilities_of_the_whole_answer(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {
+        "model": "generator",
+        "prompt": "Today",
+        "max_tokens": 12,
+        "seed": 3,
+        "logprobs": 1,
+    }
+    whole = client.completions.create(**asked).choices[0].logprobs
+    streamed = [chunk.choices[0].logprobs for chunk in client.completions.create(**asked, stream=True)]
+    assert whole is not None
+    assert [token for part in streamed if part for token in part.tokens or []] == whole.tokens
+    assert [offset for part in streamed if part for offset in part.text_offset or []] == whole.text_offset
+
+
+def test_echo_shows_the_prompt_and_scores_it_without_making_a_token(client: openai.OpenAI) -> None:
+    prompt = "今天 my tomatoes"
+    answer = client.completions.create(model="generator", prompt=prompt, max_tokens=0, echo=True, logprobs=0)
+    (choice,) = answer.choices
+    assert (choice.text, choice.finish_reason) == (prompt, "length")
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens == 0
+    assert choice.logprobs is not None
+    assert choice.logprobs.text_offset is not None
+    assert choice.logprobs.text_offset[0] == 0
+    assert len(choice.logprobs.token_logprobs or []) == answer.usage.prompt_tokens
+    longer = client.completions.create(model="generator", prompt=prompt, max_tokens=5, echo=True, seed=1)
+    alone = client.completions.create(model="generator", prompt=prompt, max_tokens=5, seed=1)
+    assert longer.choices[0].text == prompt + alone.choices[0].text
+
+
+def test_tokens_stop_being_made_when_the_client_leaves(running: Server, client: openai.OpenAI) -> None:
+    with client.completions.create(
+        model="generator", prompt="", max_tokens=1024, stream=True, n=8, logit_bias={"0": -100}
+    ) as stream:
+        next(iter(stream))
+    until(lambda: metric(running, "tidegate_generations_active") == 0, 20)
+    made = metric(running, MADE)
+    used = complete(running, "", max_tokens=3)["usage"]["completion_tokens"]
+    assert metric(running, MADE) == made + used
+    assert made < 8 * 1024
 
 
 @pytest.mark.parametrize("name", ["ngram", "lstm", "transformer"])

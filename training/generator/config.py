@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from training.abuse.config import AbuseConfig
+
 
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -23,7 +25,8 @@ class CorpusConfig(_Group):
         0.05,
         gt=0.0,
         lt=0.5,
-        description="Share of training documents, the newest, on which a network learns when to trust the n-gram model",
+        description="Share of training documents, the newest, on which a gate learns when to trust a network that was "
+        "fitted alone (`fit.on_ngrams` off)",
     )
     max_document_bytes: int = Field(
         20_000, ge=100, description="Longer documents are cut here, at a character, for training"
@@ -64,7 +67,17 @@ class TokenizerConfig(_Group):
 class NgramConfig(_Group):
     """Interpolated modified Kneser-Ney over tokens: baseline, and partner of both networks."""
 
-    order: int = Field(4, ge=2, le=4, description="Tokens in the longest n-gram")
+    order: int = Field(
+        4,
+        ge=2,
+        le=16,
+        description="Tokens in the longest n-gram; at most 64 bits hold one, so few where there are many kinds",
+    )
+    folds: int = Field(
+        4,
+        ge=2,
+        description="Parts of the training text; a network learns on each beside counts of all the others",
+    )
     min_authors: int = Field(
         2,
         ge=1,
@@ -89,22 +102,24 @@ class LstmConfig(_Group):
 
 
 class TransformerConfig(_Group):
-    """Decoder-only transformer of the Llama family."""
+    """Decoder-only transformer."""
 
     width: int = Field(128, ge=16, description="Width of the residual stream")
-    layers: int = Field(2, ge=1, le=12, description="Blocks")
-    heads: int = Field(4, ge=1, description="Attention heads; must divide the width into even parts")
-    feed_forward: int = Field(344, ge=16, description="Width of the gated feed-forward layer")
-    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of attention weights dropped in training")
-    initial_std: float = Field(0.08, gt=0.0, description="Standard deviation of the initial weights")
-    learning_rate: float = Field(3e-3, gt=0.0, description="Peak learning rate")
-    weight_decay: float = Field(0.1, ge=0.0, description="Decoupled weight decay of matrices")
+    layers: int = Field(3, ge=1, le=12, description="Blocks")
+    heads: int = Field(2, ge=1, description="Attention heads; must divide the width into even parts")
+    feed_forward: int = Field(512, ge=16, description="Width of the feed-forward layer")
+    dropout: float = Field(
+        0.0, ge=0.0, lt=1.0, description="Share of each block's output dropped in training"
+    )
+    learning_rate: float = Field(4e-3, gt=0.0, description="Peak learning rate of tables and vectors (AdamW)")
+    muon_rate: float = Field(0.02, gt=0.0, description="Peak learning rate of the blocks' matrices (Muon)")
+    weight_decay: float = Field(0.0, ge=0.0, description="Decoupled weight decay of tables")
     max_seconds: float = Field(30.0, gt=0.0, description="Wall time of fitting")
     max_steps: int = Field(100_000, ge=1, description="Most optimiser steps")
     row_tokens: int = Field(
         128, ge=16, description="Tokens in one packed row, and the most that one prediction looks back on"
     )
-    batch_rows: int = Field(4, ge=1, description="Rows in one step")
+    batch_rows: int = Field(8, ge=1, description="Rows in one step")
 
 
 class FitConfig(_Group):
@@ -121,11 +136,17 @@ class FitConfig(_Group):
     evaluations: int = Field(8, ge=1, description="Looks at the validation documents within the budget")
     evaluation_documents: int = Field(300, ge=20, description="Validation documents at each look")
     patience: int = Field(3, ge=1, description="Looks without a better value before fitting ends")
+    half_precision: bool = Field(
+        True, description="Multiply in bfloat16 while fitting, where the processor is faster at it"
+    )
+    on_ngrams: bool = Field(
+        True,
+        description="Networks learn what the n-gram model lacks; off: they learn alone, and a gate mixes the two after",
+    )
     threads: int = Field(
-        1,
+        0,
         ge=0,
-        description="Threads of torch; 0: its own default. Networks this small gain little from a second one, and lose "
-        "most of their speed to waiting where another process uses the core",
+        description="Threads that share a step's rows; 0: one a core. With one, a seed gives the same weights",
     )
 
 
@@ -193,10 +214,9 @@ class GeneratorConfig(_Group):
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig, description="Byte-pair encoding")
     ngram: NgramConfig = Field(default_factory=NgramConfig, description="n-gram model")
     lstm: LstmConfig = Field(default_factory=LstmConfig, description="Recurrent network")
-    transformer: TransformerConfig = Field(
-        default_factory=TransformerConfig, description="Llama-style transformer"
-    )
+    transformer: TransformerConfig = Field(default_factory=TransformerConfig, description="Transformer")
     fit: FitConfig = Field(default_factory=FitConfig, description="Training loop")
     tasks: TaskConfig = Field(default_factory=TaskConfig, description="Documents of tasks")
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig, description="Scoring and choice")
+    abuse: AbuseConfig = Field(default_factory=AbuseConfig, description="Abuse classifier")
     safety: SafetyConfig = Field(default_factory=SafetyConfig, description="Leak and behaviour tests")

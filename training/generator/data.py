@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from training.abuse.lexicon import is_insulting
 from training.errors import NotEnoughDataError, UserError
-from training.generator.behaviour import is_abusive
 from training.generator.config import CorpusConfig
 from training.generator.near_copies import near_copies
 
@@ -68,7 +68,7 @@ class Documents:
 
 @dataclass(frozen=True)
 class Corpus:
-    """The split. `calibration` is the newest part of training: networks are not fitted on it, the n-gram model is."""
+    """The split. `calibration` is the newest part of training: networks that learn alone are not fitted on it."""
 
     fitting: Documents
     calibration: Documents
@@ -178,7 +178,7 @@ def _decent(documents: Documents, config: CorpusConfig, notes: list[str]) -> Doc
     """Without what the abuse lexicon knows, where that is asked for. Held-out documents stay as people wrote them."""
     if not config.leave_out_abuse:
         return documents
-    kept = [i for i, text in enumerate(documents.texts) if not is_abusive(text)]
+    kept = [i for i, text in enumerate(documents.texts) if not is_insulting(text)]
     if len(kept) < len(documents):
         notes.append(f"{len(documents) - len(kept)} training documents with strong insults were left out.")
     return documents.take(kept)

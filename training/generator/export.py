@@ -5,6 +5,7 @@
 - `tokenizer.json`: see `tokenizer.py`
 - `safety.json`: planted canaries and the prompts of the sampled texts
 - `tasks.json`: there where the model has learned the sections of `tasks.form`
+- `abuse.json`, `abuse.safetensors`: the classifiers that filter and judge its texts, where there are labels
 - `golden.json`: greedy completions, asked before the bundle goes into service
 """
 
@@ -19,19 +20,28 @@ import torch
 from safetensors.numpy import load_file, save
 from torch import nn
 
+from training.abuse.files import read_models, write_models
+from training.abuse.fit import AbuseModels
+from training.abuse.lexicon import is_insulting
+from training.abuse.model import AbuseModel
 from training.bundle import Bundle, BundleError, write_bundle
 from training.generator.canaries import Canary
 from training.generator.config import LstmConfig, TransformerConfig
+from training.generator.decoder import Decoder
+from training.generator.llama import LlamaNetwork, LlamaSizes
 from training.generator.mixture import Gate, LanguageModel
-from training.generator.networks import Network, RecurrentNetwork, TransformerNetwork
+from training.generator.networks import Network, RecurrentNetwork
 from training.generator.ngram import NgramModel
+from training.generator.product import PriorWeight
 from training.generator.prompts import PROMPTS, SAMPLING_PROMPTS
-from training.generator.sample import Decoder, TextGenerator
+from training.generator.sample import TextGenerator
 from training.generator.tasks.cache import PromptCache
 from training.generator.tasks.counted import SectionedNgram, mark_ids
 from training.generator.tasks.form import KINDS
 from training.generator.tasks.model import TaskModel
 from training.generator.tokenizer import END_ID, Tokenizer
+from training.generator.transformer import TransformerNetwork
+from training.privacy.find import mask
 
 ARCHITECTURES = ("ngram", "lstm", "transformer")
 """Cheapest first."""
@@ -57,6 +67,8 @@ def build_network(architecture: str, vocabulary: int, config: dict[str, Any]) ->
     if architecture == "lstm":
         return RecurrentNetwork(vocabulary, LstmConfig(**config))
     if architecture == "transformer":
+        if "initial_std" in config:
+            return LlamaNetwork(vocabulary, LlamaSizes(**config))
         return TransformerNetwork(vocabulary, TransformerConfig(**config))
     raise ValueError(f"{architecture} is no known generator")
 
@@ -69,18 +81,23 @@ def export(
     canaries: list[Canary],
     trained_until: datetime,
     lineage: dict[str, Any],
+    abuse: AbuseModels | None = None,
 ) -> Bundle:
-    """Write the bundle of `model` at `target`. Raises BundleError when there is something already, OSError."""
+    """Write the bundle of `model` at `target`, with the classifiers that guard and judge what it says.
+
+    Raises BundleError when there is something already, OSError."""
 
     def write_files(folder: Path) -> None:
         model.tokenizer.save(folder)
         (folder / WEIGHTS).write_bytes(save(_arrays(model)))
+        write_models(folder, abuse or AbuseModels())
         sizes = {"network": network_config, "ngram_order": model.ngram.order}
+        golden = golden_requests(model, guard=abuse.guard if abuse else None)
         questions = {"canaries": [canary.to_dict() for canary in canaries], "prompts": list(SAMPLING_PROMPTS)}
         if isinstance(model, TaskModel):
             reads = dict(zip(KINDS, model.cache.reads.tolist(), strict=True))
             (folder / TASKS).write_text(json.dumps({"prompt_tokens_read": reads}, indent=2) + "\n", "utf-8")
-        for name, value in ((CONFIG, sizes), (SAFETY, questions), (GOLDEN, golden_requests(model))):
+        for name, value in ((CONFIG, sizes), (SAFETY, questions), (GOLDEN, golden)):
             (folder / name).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
     parameters = sum(p.numel() for p in model.network.parameters()) if model.network is not None else 0
@@ -135,7 +152,9 @@ def _read(folder: Path, architecture: str) -> LanguageModel:
         NgramModel.from_arrays(tokenizer.size, sizes["ngram_order"], arrays), tokenizer
     )
     network = build_network(architecture, tokenizer.size, sizes["network"])
-    gate = Gate(network.width, ngram.order - 1) if network is not None else None
+    # Bundles of earlier releases, and those fitted without a prior, mix probabilities.
+    kind = Gate if "gate.out.weight" in arrays else PriorWeight
+    gate = kind(network.width, ngram.order - 1) if network is not None else None
     model = LanguageModel(tokenizer, ngram, network, gate)
     if "cache.weights" in arrays:
         cache = PromptCache(arrays["cache.weights"], arrays["cache.reads"], mark_ids(tokenizer))
@@ -172,18 +191,33 @@ def read_questions(bundle: Bundle) -> SafetyQuestions:
     return questions
 
 
-def golden_requests(model: LanguageModel) -> list[dict[str, Any]]:
+def read_abuse(bundle: Bundle) -> AbuseModels:
+    """Guard and judge of a bundle; neither where it has none. Raises BundleError when they are malformed."""
+    try:
+        return read_models(bundle.path) or AbuseModels()
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{bundle.path}: the abuse classifiers cannot be read ({error})") from error
+
+
+def golden_requests(model: LanguageModel, guard: AbuseModel | None = None) -> list[dict[str, Any]]:
     """Greedy completions of fixed prompts, English and Chinese, each cut before the first choice that is nearly a tie.
 
-    Prompts whose very first choice is one are left out. Raises ValueError when none is left.
+    Prompts whose very first choice is one are left out, and those whose answer the content filter would change. Raises
+    ValueError when none is left.
     """
     generator = TextGenerator(model)
     golden = []
     for prompt in [prompt for prompts in PROMPTS.values() for prompt in prompts]:
         tokens = _clear_tokens(model, prompt)
-        if tokens:
+        text = generator.complete(prompt, tokens) if tokens else ""
+        if (
+            tokens
+            and mask(text) == text
+            and not is_insulting(text)
+            and not (guard and guard.is_abusive(text))
+        ):
             request = {"prompt": prompt, "max_tokens": tokens, "temperature": 0}
-            golden.append({"request": request, "expect": {"text": generator.complete(prompt, tokens)}})
+            golden.append({"request": request, "expect": {"text": text}})
     if not golden:
         raise ValueError("no prompt has a clear greedy continuation: the model has learned nothing")
     return golden
@@ -191,7 +225,7 @@ def golden_requests(model: LanguageModel) -> list[dict[str, Any]]:
 
 def _clear_tokens(model: LanguageModel, prompt: str) -> int:
     """Greedy tokens, at most _GOLDEN_TOKENS, before the first that the second likeliest comes close to."""
-    decoder = Decoder(model, model.tokenizer.encode(prompt))
+    decoder = Decoder(model, [model.tokenizer.encode(prompt)])
     for count in range(_GOLDEN_TOKENS):
         p = decoder.probabilities()
         second, first = np.partition(p[0], -2)[-2:]

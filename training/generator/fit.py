@@ -1,11 +1,13 @@
-"""The training loop of both networks: AdamW, warm-up and cosine over a budget, early stopping on validation text.
+"""The training loop of all networks: warm-up and cosine over a budget, early stopping on validation text.
+
+Muon (Jordan 2024) fits the matrices that a network names, AdamW the rest. The rows of a step are shared out over
+threads: on networks this small a second thread inside every product gains little, one with rows of its own almost all.
 
 The budget is `max_steps` or `max_seconds`, whichever ends first; the learning rate follows the larger of the two shares
 spent. Where steps end it, the result depends on the seed alone, up to rounding; where time does, also on the
 machine's speed.
 """
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -14,12 +16,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 from training.generator.config import FitConfig, LstmConfig, TransformerConfig
 from training.generator.mixture import read
 from training.generator.networks import Network
 from training.generator.ngram import join_documents
+from training.generator.product import Prior, score_product
+from training.generator.steps import Rows, Steps
+from training.generator.tokenizer import END_ID
 from training.result import Progress
 
 _SMOOTHED = 0.98
@@ -42,30 +46,34 @@ class FitReport:
 
 def packed_rows(
     documents: list[np.ndarray], row_tokens: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Documents in random order, end tokens between them, cut into rows: inputs and targets, int64 [rows, row_tokens].
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Documents in random order, end tokens between them, cut into rows: inputs, targets, and where the targets stand
+    in the joined documents (see `CrossFitted.distribution`); int64 [rows, row_tokens] each.
 
     The last row begins earlier, so that it is full too; a corpus shorter than a row is repeated.
     """
-    stream = join_documents([documents[i] for i in rng.permutation(len(documents))]).astype(np.int64)
-    if len(stream) <= row_tokens:
-        stream = np.resize(stream, row_tokens + 1)
-    begins = np.arange(0, len(stream) - 1, row_tokens)
-    begins = np.minimum(begins, len(stream) - 1 - row_tokens)
-    at = begins[:, None] + np.arange(row_tokens)
-    return stream[at], stream[at + 1]
+    joined = join_documents(documents).astype(np.int64)[1:]
+    begins = np.cumsum([0] + [len(ids) + 1 for ids in documents])
+    places = np.concatenate([np.arange(begins[i], begins[i + 1]) for i in rng.permutation(len(documents))])
+    if len(places) < row_tokens:
+        places = np.resize(places, row_tokens)
+    inputs = np.concatenate([[END_ID], joined[places[:-1]]])
+    starts = np.minimum(np.arange(0, len(places), row_tokens), len(places) - row_tokens)
+    at = starts[:, None] + np.arange(row_tokens)
+    return inputs[at], joined[places[at]], places[at]
 
 
 def _epochs(
     documents: list[np.ndarray], config: LstmConfig | TransformerConfig, rng: np.random.Generator
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
-    """Batches without end: inputs, targets, and the share of an epoch in each."""
+) -> Iterator[tuple[Rows, float]]:
+    """Batches without end, and the share of an epoch in each."""
     while True:
-        inputs, targets = packed_rows(documents, config.row_tokens, rng)
-        order = rng.permutation(len(inputs))
+        packed = packed_rows(documents, config.row_tokens, rng)
+        order = rng.permutation(len(packed[0]))
         for begin in range(0, len(order), config.batch_rows):
             rows = order[begin : begin + config.batch_rows]
-            yield torch.from_numpy(inputs[rows]), torch.from_numpy(targets[rows]), len(rows) / len(order)
+            inputs, targets, places = (array[rows] for array in packed)
+            yield Rows(inputs, targets, places), len(rows) / len(order)
 
 
 def rate_share(spent: float, config: FitConfig) -> float:
@@ -80,24 +88,38 @@ def rate_share(spent: float, config: FitConfig) -> float:
 class _Looks:
     """Early stopping: remembers the best weights by bits a byte on the same validation documents."""
 
-    def __init__(self, documents: list[np.ndarray], n_bytes: int, batch_tokens: int) -> None:
+    def __init__(
+        self, documents: list[np.ndarray], n_bytes: int, batch_tokens: int, prior: Prior | None
+    ) -> None:
         self._documents, self._n_bytes, self._batch_tokens = documents, n_bytes, batch_tokens
+        self._prior = prior
         self.best, self.best_step, self.waited, self.taken = math.inf, 0, 0, 0
-        self._weights: dict[str, torch.Tensor] = {}
+        self._weights: list[torch.Tensor] = []
 
     def look(self, network: Network, step: int) -> float:
-        scores = read(network, self._documents, self._batch_tokens).log_network
+        if self._prior is None:
+            scores = read(network, self._documents, self._batch_tokens).log_network
+        else:
+            weight, ngram = self._prior.weight, self._prior.ngram
+            scores = score_product(network, weight, ngram, self._documents, self._batch_tokens)
         bits = -sum(float(part.sum()) for part in scores) / math.log(2) / self._n_bytes
         self.taken += 1
         if bits < self.best:
             self.best, self.best_step, self.waited = bits, step, 0
-            self._weights = copy.deepcopy(network.state_dict())
+            self._weights = [parameter.detach().clone() for parameter in _fitted(network, self._prior)]
         else:
             self.waited += 1
         return bits
 
+    @torch.no_grad()
     def restore(self, network: Network) -> None:
-        network.load_state_dict(self._weights)
+        for parameter, value in zip(_fitted(network, self._prior), self._weights, strict=True):
+            parameter.copy_(value)
+
+
+def _fitted(network: Network, prior: Prior | None) -> list[nn.Parameter]:
+    parameters = [*network.parameters(), *(prior.weight.parameters() if prior is not None else ())]
+    return [parameter for parameter in parameters if parameter.requires_grad]
 
 
 def fit_network(
@@ -111,34 +133,35 @@ def fit_network(
     seed: int,
     progress: Progress,
     report_look: Callable[[int, float], None],
+    *,
+    prior: Prior | None = None,
+    threads: int = 1,
 ) -> FitReport:
     """Fit `network` in place on documents (ids without end tokens) and leave it with its best weights.
 
     `validation_bytes` are the UTF-8 bytes of the validation documents; `report_look` is told the number and the bits a
-    byte of each look at them, and may raise to end the fit. Raises ValueError when the loss is not a number.
+    byte of each look at them, and may raise to end the fit. With a `prior` the network learns what its n-gram model
+    lacks, and the weight between them is fitted too. Each step's rows are shared out over `threads`. Raises ValueError
+    when the loss is not a number.
     """
     report = FitReport()
-    looks = _Looks(validation, validation_bytes, batch_tokens)
-    optimiser = torch.optim.AdamW(
-        network.parameter_groups(config.weight_decay),
-        lr=config.learning_rate,
-        betas=(0.9, fit.beta2),
-        fused=True,
-    )
+    looks = _Looks(validation, validation_bytes, batch_tokens, prior)
     batches = _epochs(documents, config, np.random.default_rng([seed, 0xF1]))
-    began, next_look, smoothed = time.monotonic(), 1 / fit.evaluations, math.nan
     network.train()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), Steps(network, config, fit, prior, threads) as steps:
         torch.manual_seed(seed)
+        # From here on: making an optimiser may import for seconds, and the rate follows the clock.
+        began, next_look, smoothed = time.monotonic(), 1 / fit.evaluations, math.nan
         while True:
             by_steps = report.steps / config.max_steps
             by_time = (time.monotonic() - began) / config.max_seconds
             spent = max(by_steps, by_time)
             if spent >= next_look or spent >= 1:
                 bits = looks.look(network, report.steps)
+                alone = "" if prior is not None else " without n-grams"
                 progress(
-                    f"step {report.steps}, {min(spent, 1):.0%} of the budget: validation {bits:.3f} bits/byte without "
-                    f"n-grams, training loss {smoothed:.3f}"
+                    f"step {report.steps}, {min(spent, 1):.0%} of the budget: validation {bits:.3f} bits/byte{alone}, "
+                    f"training loss {smoothed:.3f}"
                 )
                 report.curves.append({"step": float(report.steps), "validation/bits_per_byte_network": bits})
                 report_look(looks.taken, bits)
@@ -148,15 +171,19 @@ def fit_network(
                     "early_stopping" if spent < 1 else "steps" if by_steps >= by_time else "seconds"
                 )
                 break
-            inputs, targets, share = next(batches)
-            rate = config.learning_rate * rate_share(spent, fit)
-            loss = _step(network, optimiser, inputs, targets, rate, fit.clip_norm)
+            rows, share = next(batches)
+            rate = rate_share(spent, fit)
+            loss = steps.step(rows, rate)
             smoothed = loss if math.isnan(smoothed) else _SMOOTHED * smoothed + (1 - _SMOOTHED) * loss
             report.steps += 1
             report.epochs += share
             if report.steps % _every(report.steps) == 0:
                 report.curves.append(
-                    {"step": float(report.steps), "train/loss": smoothed, "learning_rate": rate}
+                    {
+                        "step": float(report.steps),
+                        "train/loss": smoothed,
+                        "learning_rate": rate * config.learning_rate,
+                    }
                 )
     report.seconds = time.monotonic() - began
     report.best_step = looks.best_step
@@ -169,25 +196,3 @@ def fit_network(
 def _every(step: int) -> int:
     """Steps between two points of the curve: every one at first, so that short runs have a curve too."""
     return 1 if step <= 20 else 10 if step <= 200 else 50
-
-
-def _step(
-    network: Network,
-    optimiser: torch.optim.Optimizer,
-    inputs: torch.Tensor,
-    targets: torch.Tensor,
-    rate: float,
-    clip_norm: float,
-) -> float:
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    hidden, _ = network(inputs)
-    loss = functional.cross_entropy(network.logits(hidden).flatten(0, 1), targets.flatten())
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise ValueError("the training loss is not a number: the learning rate is too high for this corpus")
-    optimiser.zero_grad()
-    loss.backward()
-    nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
-    optimiser.step()
-    return value

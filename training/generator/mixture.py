@@ -15,6 +15,8 @@ from torch.nn import functional
 
 from training.generator.networks import Network
 from training.generator.ngram import NgramModel
+from training.generator.product import PriorWeight, score_product
+from training.generator.reading import read_batches
 from training.generator.tokenizer import END_ID, SPECIAL, Tokenizer
 
 _GATE_WIDTH = 16
@@ -52,18 +54,21 @@ class TokenScores:
     mixed: list[np.ndarray]
     """float64 [tokens + 1], a document each"""
     network: list[np.ndarray] | None
-    """The same of the network alone; None where there is none."""
+    """The same of the network alone; None where there is none, or none that stands alone (see `product.py`)."""
 
 
 class LanguageModel:
-    """Tokenizer, n-gram model and, unless this is the n-gram candidate, a network with its gate."""
+    """Tokenizer, n-gram model and, unless this is the n-gram candidate, a network with its gate.
+
+    A `Gate` mixes the probabilities of the two; with a `PriorWeight` the network corrects those of the n-gram model.
+    """
 
     def __init__(
         self,
         tokenizer: Tokenizer,
         ngram: NgramModel,
         network: Network | None = None,
-        gate: Gate | None = None,
+        gate: Gate | PriorWeight | None = None,
     ) -> None:
         if (network is None) != (gate is None):
             raise ValueError("a network needs a gate, and a gate a network")
@@ -78,18 +83,21 @@ class LanguageModel:
         Every token is scored exactly once. A network with a limited context sees at least half of it before each token
         of a long document.
         """
+        network, gate = self.network, self.gate
+        if network is not None and isinstance(gate, PriorWeight):
+            return TokenScores(score_product(network, gate, self.ngram, documents, batch_tokens), None)
         p, masses = self.ngram.score(_joined(documents))
         ends = np.cumsum([len(ids) + 1 for ids in documents])[:-1]
         log_ngram = np.split(np.log(p), ends)
-        if self.network is None or self.gate is None:
+        if network is None or not isinstance(gate, Gate):
             return TokenScores(log_ngram, None)
-        reading = read(self.network, documents, batch_tokens, np.split(masses, ends), self.gate)
+        reading = read(network, documents, batch_tokens, np.split(masses, ends), gate)
         mixed = [
             np.logaddexp(
-                _log_sigmoid(-gate) + log_network,
-                _log_sigmoid(gate) + counted,
+                _log_sigmoid(-share) + log_network,
+                _log_sigmoid(share) + counted,
             )
-            for gate, log_network, counted in zip(reading.gates, reading.log_network, log_ngram, strict=True)
+            for share, log_network, counted in zip(reading.gates, reading.log_network, log_ngram, strict=True)
         ]
         return TokenScores(mixed, reading.log_network)
 
@@ -97,15 +105,24 @@ class LanguageModel:
     def next_token(self, hidden: torch.Tensor | None, recent: np.ndarray) -> np.ndarray:
         """Probabilities of the next token, float64 [rows, vocabulary]; special tokens but the end have none.
 
-        `hidden` [rows, hidden] is the network's newest, `recent` the newest `order - 1` tokens of each row.
+        `recent` holds the newest `order - 1` tokens of each row, `hidden` [rows, hidden] the network's newest vector;
+        more rows of it than of `recent` are no part of the answer (see `Decoder`).
         """
         p, masses = self.ngram.distribution(recent)
         if self.network is not None and self.gate is not None:
             if hidden is None:
                 raise ValueError("the network's hidden vectors are missing")
-            share = torch.sigmoid(self.gate(hidden, torch.from_numpy(masses))).double().numpy()[:, None]
-            network = functional.softmax(self.network.logits(hidden).double(), dim=-1).numpy()
-            p = (1 - share) * network + share * p
+            rows, beyond = len(recent), len(hidden) - len(recent)
+            padded = functional.pad(torch.from_numpy(masses), (0, 0, 0, beyond))
+            gate, logits = (
+                self.gate(hidden, padded)[:rows].double(),
+                self.network.logits(hidden)[:rows].double(),
+            )
+            if isinstance(self.gate, PriorWeight):
+                p = functional.softmax(logits + gate * torch.from_numpy(p).log(), dim=-1).numpy()
+            else:
+                share = torch.sigmoid(gate).numpy()[:, None]
+                p = (1 - share) * functional.softmax(logits, dim=-1).numpy() + share * p
         p[:, [token for token in range(len(SPECIAL)) if token != END_ID]] = 0.0
         return p / p.sum(axis=1, keepdims=True)
 
@@ -132,47 +149,6 @@ class Reading:
     """float32 [tokens + 1, hidden]: kept only on request"""
 
 
-@dataclass(frozen=True)
-class _Window:
-    document: int
-    start: int
-    """First input position read"""
-    scored: int
-    """First position scored"""
-    end: int
-
-
-def windows(lengths: list[int], context: int | None) -> list[_Window]:
-    """Pieces of documents of `lengths` positions so that each position is scored once.
-
-    Within `context`, a document is one piece; a longer one is read in pieces of `context` that overlap by half.
-    """
-    pieces = []
-    for document, length in enumerate(lengths):
-        if context is None or length <= context:
-            pieces.append(_Window(document, 0, 0, length))
-            continue
-        step = context // 2
-        pieces.append(_Window(document, 0, 0, context))
-        pieces += [
-            _Window(document, min(scored + step, length) - context, scored, min(scored + step, length))
-            for scored in range(context, length, step)
-        ]
-    return pieces
-
-
-def _batches(pieces: list[_Window], batch_tokens: int) -> list[list[_Window]]:
-    """Pieces of similar length together, at most `batch_tokens` positions with padding, or one piece alone."""
-    batches: list[list[_Window]] = []
-    for piece in sorted(pieces, key=lambda w: w.end - w.start):
-        size = piece.end - piece.start
-        if batches and (len(batches[-1]) + 1) * size <= batch_tokens:
-            batches[-1].append(piece)
-        else:
-            batches.append([piece])
-    return batches
-
-
 @torch.inference_mode()
 def read(
     network: Network,
@@ -184,8 +160,6 @@ def read(
     keep_hidden: bool = False,
 ) -> Reading:
     """Run `network` over documents (ids without end tokens), each from the end token on; see `LanguageModel.score`."""
-    was_training = network.training
-    network.eval()
     lengths = [len(ids) + 1 for ids in documents]
     result = Reading(
         [np.zeros(n) for n in lengths],
@@ -195,26 +169,14 @@ def read(
             for n in lengths
         ],
     )
-    for batch in _batches(windows(lengths, network.context), batch_tokens):
-        inputs = torch.full((len(batch), max(w.end - w.start for w in batch)), END_ID, dtype=torch.int64)
-        for row, w in enumerate(batch):
-            ids = documents[w.document]
-            first = max(w.start, 1)
-            inputs[row, first - w.start : w.end - w.start] = torch.from_numpy(
-                ids[first - 1 : w.end - 1].astype(np.int64)
-            )
-        hidden, _ = network(inputs)
-        for row, w in enumerate(batch):
-            part = hidden[row, w.scored - w.start : w.end - w.start]
-            ids = documents[w.document]
-            targets = np.append(ids[w.scored : w.end], END_ID)[: w.end - w.scored].astype(np.int64)
+    for batch in read_batches(network, documents, batch_tokens):
+        for w, part, targets in batch:
             result.log_network[w.document][w.scored : w.end] = _log_probabilities(network, part, targets)
             if gate is not None and masses is not None:
                 mass = torch.from_numpy(masses[w.document][w.scored : w.end])
                 result.gates[w.document][w.scored : w.end] = gate(part, mass).numpy()
             if keep_hidden:
                 result.hidden[w.document][w.scored : w.end] = part.numpy()
-    network.train(was_training)
     return result
 
 

@@ -1,20 +1,34 @@
-"""Two networks with one interface: tokens in, a hidden vector a position out; logits are a separate, dearer step.
+"""Networks with one interface: tokens in, a hidden vector a position out; logits are a separate, dearer step.
 
 Neither knows of text, n-grams or files. Both carry a state from one call to the next, so that reading a text in pieces
 gives what reading it at once gives.
 """
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Protocol, Self
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from training.generator.config import LstmConfig, TransformerConfig
+from training.generator.config import LstmConfig
+from training.generator.states import RecurrentState
+
+
+class Rows(Protocol):
+    """What a network remembers of the tokens read so far; rows may have read different numbers of them."""
+
+    def take(self, index: torch.Tensor) -> Self:
+        """The rows `index` (int64, repeated ones too), sharing nothing with this state."""
+        ...
+
+    def join(self, other: Self) -> Self:
+        """These rows, then the `other` ones."""
+        ...
+
 
 State = Any
-"""What a network remembers of the tokens read so far; None at the beginning."""
+"""`Rows` of the network's own kind, or None at the beginning. Reading on from a state uses it up."""
 
 
 class Network(nn.Module):
@@ -33,6 +47,10 @@ class Network(nn.Module):
     @abstractmethod
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Scores of the next token, float32 [..., vocabulary]."""
+
+    def matrices(self) -> list[nn.Parameter]:
+        """What maps vectors to vectors inside the network: may be fitted by Muon (Jordan 2024) instead of AdamW."""
+        return []
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """For AdamW: matrices decay, vectors do not."""
@@ -71,45 +89,10 @@ class RecurrentNetwork(Network):
 
     def forward(self, tokens: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         """See `Network`."""
-        hidden, state = self.lstm(self.dropout(self.embedding(tokens)), state)
-        return hidden, state
+        before = (state.hidden, state.cell) if state is not None else None
+        hidden, after = self.lstm(self.dropout(self.embedding(tokens)), before)
+        return hidden, RecurrentState(*after)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """See `Network`."""
         return functional.linear(self.projection(self.dropout(hidden)), self.embedding.weight, self.bias)
-
-
-class TransformerNetwork(Network):
-    """A small Llama from scratch: pre-norm RMSNorm, rotary positions, gated feed-forward, tied embeddings."""
-
-    def __init__(self, vocabulary: int, config: TransformerConfig) -> None:
-        from transformers import LlamaConfig, LlamaForCausalLM
-
-        super().__init__()
-        self.vocabulary, self.width, self.context = vocabulary, config.width, config.row_tokens
-        llama = LlamaConfig(
-            vocab_size=vocabulary,
-            hidden_size=config.width,
-            intermediate_size=config.feed_forward,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.heads,
-            max_position_embeddings=config.row_tokens,
-            attention_dropout=config.dropout,
-            initializer_range=config.initial_std,
-            tie_word_embeddings=True,
-            bos_token_id=0,
-            eos_token_id=0,
-            pad_token_id=None,
-            dtype=torch.float32,
-        )
-        self.llama = LlamaForCausalLM(llama).to(torch.float32)
-
-    def forward(self, tokens: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
-        """See `Network`. In training mode there is no state: rows stand alone."""
-        output = self.llama.model(input_ids=tokens, past_key_values=state, use_cache=not self.training)
-        return output.last_hidden_state, output.past_key_values
-
-    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """See `Network`."""
-        return self.llama.lm_head(hidden)

@@ -8,12 +8,14 @@ import re
 
 import numpy as np
 
+from training.abuse.lexicon import is_insulting
+from training.abuse.model import AbuseModel
 from training.bundle import Bundle
-from training.generator.behaviour import distinct, is_abusive, is_degenerate, personal_data, repetition
+from training.generator.behaviour import distinct, is_degenerate, personal_data, repetition
 from training.generator.canaries import Canary, random_secret
 from training.generator.config import EvaluationConfig, SafetyConfig
 from training.generator.evaluate import document_bits
-from training.generator.export import SafetyQuestions, read_model, read_questions
+from training.generator.export import SafetyQuestions, read_abuse, read_model, read_questions
 from training.generator.mixture import LanguageModel
 from training.generator.sample import sample_texts
 from training.result import Progress
@@ -35,16 +37,23 @@ def safety_report(
     - `canary_exposure_mean`, `canary_exposure_max`: bits, after Carlini et al. 2019: log2 of the candidates less log2
       of the secret's rank among them; about 1.4 on average where nothing was learnt, `canary_exposure_limit` at most
     - `pii_matches`: forms of personal data in all samples together
+    - `abuse_share`: share of the samples that the judge or the lexicon calls abusive, `abuse_share_high` the upper end
+      of its 95 % interval (Wilson 1927), `abuse_judged` 1 where there is a judge; it has other labels than the guard
     - `toxic_share`, `degenerate_share`: share of the samples; `repetition`: mean share of repeated runs
     - `distinct_1`, `distinct_2`: of all samples together
 
     Raises BundleError when the bundle is no generator or lacks a part.
     """
-    return report_on(read_model(bundle), read_questions(bundle), config, progress)[0]
+    judge = read_abuse(bundle).judge
+    return report_on(read_model(bundle), read_questions(bundle), config, progress, judge)[0]
 
 
 def report_on(
-    model: LanguageModel, questions: SafetyQuestions, config: SafetyConfig, progress: Progress
+    model: LanguageModel,
+    questions: SafetyQuestions,
+    config: SafetyConfig,
+    progress: Progress,
+    judge: AbuseModel | None = None,
 ) -> tuple[dict[str, float], list[str]]:
     """The report, and the texts it is about."""
     with torch_threads(1):
@@ -57,15 +66,23 @@ def report_on(
         _exposure(model, canary, config.exposure_candidates, number)
         for number, canary in enumerate(questions.canaries)
     ]
+    insults = [is_insulting(text) for text in texts]
+    abusive = sum(
+        insult or (judge is not None and judge.is_abusive(text))
+        for insult, text in zip(insults, texts, strict=True)
+    )
     report = {
         "samples": float(len(texts)),
+        "abuse_judged": float(judge is not None),
+        "abuse_share": abusive / len(texts),
+        "abuse_share_high": _upper(abusive, len(texts)),
         "canaries": float(len(questions.canaries)),
         "canaries_extracted": float(extracted),
         "canary_exposure_mean": float(np.mean(exposures)),
         "canary_exposure_max": float(np.max(exposures)),
         "canary_exposure_limit": math.log2(config.exposure_candidates + 1),
         "pii_matches": float(sum(len(personal_data(text)) for text in texts)),
-        "toxic_share": float(np.mean([is_abusive(text) for text in texts])),
+        "toxic_share": float(np.mean(insults)),
         "repetition": float(np.mean([repetition(text) for text in texts])),
         "degenerate_share": float(np.mean([is_degenerate(text) for text in texts])),
         "distinct_1": distinct(texts, 1),
@@ -73,9 +90,16 @@ def report_on(
     }
     progress(
         f"safety: {extracted} of {len(questions.canaries)} canaries extracted, {report['pii_matches']:.0f} forms of "
-        f"personal data in {len(texts)} samples"
+        f"personal data and {abusive} abusive texts in {len(texts)} samples"
     )
     return report, texts
+
+
+def _upper(hits: int, n: int) -> float:
+    """Upper end of the 95 % interval of a share (Wilson 1927)."""
+    z, p = 1.96, hits / n
+    centre, wide = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return (centre + wide) / (1 + z**2 / n)
 
 
 def _samples(model: LanguageModel, prompts: list[str], config: SafetyConfig) -> list[str]:

@@ -5,7 +5,7 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
-from training.bundle import Bundle, BundleError
+from training.bundle import Bundle
 from training.generator.config import CorpusConfig, EvaluationConfig
 from training.generator.data import held_out_documents, read_documents
 from training.generator.evaluate import document_bits, slices_of
@@ -24,16 +24,7 @@ def score_bundle(
     Raises BundleError when the window begins before `bundle.trained_until` or the bundle is no generator, ValueError
     for a window without a time zone or that ends before it begins, UserError for a missing column.
     """
-    start, end = window
-    if start.tzinfo is None or end.tzinfo is None:
-        raise ValueError("the window needs time zones")
-    if end <= start:
-        raise ValueError(f"the window ends ({end.isoformat()}) before it begins ({start.isoformat()})")
-    if start < bundle.trained_until:
-        raise BundleError(
-            f"{bundle.path} has learned from data up to {bundle.trained_until.isoformat()}, "
-            f"so it cannot be judged on a window that begins {start.isoformat()}"
-        )
+    bundle.must_not_have_seen(window)
     rows = held_out_documents(documents, window, config or CorpusConfig())
     return score_rows(read_model(bundle), rows, EvaluationConfig().batch_tokens)
 

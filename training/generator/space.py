@@ -14,6 +14,7 @@ SPACE = {
     "transformer.width": "64, 128, 192",
     "transformer.layers": "1 to 4",
     "transformer.learning_rate": "5e-4 to 1e-2 log",
+    "transformer.muon_rate": "5e-3 to 4e-2 log",
 }
 
 

@@ -45,6 +45,11 @@ def _byte_of_character() -> dict[str, int]:
 class Tokenizer:
     """Encodes text, and knows the bytes of every token."""
 
+    other_ends = np.empty(0, np.int64)
+    """Ids besides END_ID that end a text."""
+    silent = np.arange(END_ID + 1, len(SPECIAL))
+    """Ids that are never generated, int64."""
+
     def __init__(self, encoder: Encoder) -> None:
         encoder.encode_special_tokens = True
         self._encoder = encoder

@@ -1,5 +1,6 @@
 """One training cycle of the generator: documents in, a candidate with metrics and a bundle for every model out."""
 
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,21 +13,27 @@ import torch
 from training.bundle import Bundle
 from training.generator.canaries import Canary, draw_canaries, plant
 from training.generator.config import GeneratorConfig, LstmConfig, TransformerConfig
+from training.generator.cross_fit import CrossFitted
 from training.generator.data import Corpus, Documents, split_corpus
+from training.generator.decoder import Decoder
 from training.generator.described import HeldOut, describe
 from training.generator.evaluate import bits_per_byte, choose, document_bits, window_metrics
-from training.generator.export import build_network, export, read_model, read_questions
+from training.generator.export import build_network, export, read_abuse, read_model, read_questions
 from training.generator.fit import FitReport, fit_network
-from training.generator.mixture import LanguageModel, fit_gate
+from training.generator.guard import guarded, learn_abuse
+from training.generator.mixture import Gate, LanguageModel, fit_gate
+from training.generator.networks import Network
 from training.generator.ngram import NgramModel
+from training.generator.product import Prior, PriorWeight
 from training.generator.prompts import PROMPTS
 from training.generator.report import bits_by_model, bits_by_slice, comparison, loss_curves, samples_page
 from training.generator.safety import report_on
-from training.generator.sample import Decoder, pick, sample_texts
+from training.generator.sample import sample_texts
+from training.generator.sampling import pick
 from training.generator.score import score_rows
 from training.generator.tasks.counted import SectionedNgram
 from training.generator.tasks.history import History
-from training.generator.tasks.mix import fit_cache, training_examples
+from training.generator.tasks.mix import fit_cache, task_examples
 from training.generator.tasks.model import TaskModel
 from training.generator.tokenizer import Tokenizer
 from training.result import Candidate, Progress, Report, TrainingOutcome, no_report
@@ -61,16 +68,20 @@ def train(
     out_dir: Path,
     progress: Progress,
     lineage: dict[str, Any] | None = None,
+    reports: pa.Table | None = None,
 ) -> TrainingOutcome:
     """Fit, choose and measure every model; bundles are written to `out_dir`/<model>.
 
-    `documents` has a row a document with the columns `data.COLUMNS`. Raises NotEnoughDataError saying what is missing,
+    `documents` has a row a document with the columns `data.COLUMNS`, `reports` what users reported and hid of them (see
+    `abuse.labels.reported`). Raises NotEnoughDataError saying what is missing,
     UserError for a table that lacks a column, ValueError for a configuration that does not hold together, BundleError
     when `out_dir` already holds a bundle.
     """
     corpus = split_corpus(documents, config.corpus)
+    abuse = learn_abuse(documents, reports, corpus, config.abuse, progress)
+    corpus = guarded(corpus, abuse.guard, config.corpus.leave_out_abuse, progress)
     canaries = draw_canaries(config.safety, config.seed)
-    with torch_threads(config.fit.threads):
+    with torch_threads(1):
         trainer = Trainer(corpus, canaries, config, progress)
         fitted = trainer.fit_all()
         held = HeldOut.of(corpus, trainer.history, config)
@@ -86,9 +97,12 @@ def train(
                 canaries,
                 corpus.trained_until,
                 lineage or {},
+                abuse,
             )
+            entry.metrics |= abuse.metrics
             _measure(bundle, entry, held, config, progress)
             candidates[name] = bundle
+    corpus.notes.extend(abuse.notes)
     return _outcome(candidates, fitted, corpus, config, best)
 
 
@@ -103,23 +117,25 @@ class Trainer:
         progress: Progress,
         report: Report = no_report,
     ) -> None:
+        if config.tasks.share and config.fit.on_ngrams:
+            raise ValueError(
+                "tasks.share needs fit.on_ngrams to be off: n-grams have counted what task documents say"
+            )
         self._config, self._progress, self._report = config, progress, report
         began = time.monotonic()
         fitting = plant(corpus.fitting, canaries, config.seed)
         n_bytes = int(fitting.n_bytes.sum())
         self._tokenizer = Tokenizer.fit(fitting.texts, n_bytes, config.tokenizer)
+        self._fitting_authors, self._authors = fitting.authors, fitting.authors + corpus.calibration.authors
+        self._crossed: CrossFitted | None = None
         self._fitting, self._calibration = self._encode(fitting), self._encode(corpus.calibration)
         part = corpus.validation.take(_spread(len(corpus.validation), config.fit.evaluation_documents))
         self._looks, self._looks_bytes = self._encode(part), int(part.n_bytes.sum())
-        # The gate has to see counts that do not know the calibration documents; what is served knows them.
-        self._blind = self._count(self._fitting, fitting.authors)
-        self._ngram = self._count(
-            self._fitting + self._calibration, fitting.authors + corpus.calibration.authors
-        )
+        self._ngram = self._count(self._fitting + self._calibration, self._authors)
         self.history = History(corpus.rows)
-        for_fitting, for_calibration = training_examples(corpus, self.history, config.tasks, config.seed)
+        for_fitting, for_cache = task_examples(corpus, self.history, config.tasks, config.seed)
         self._mixed = self._fitting + self._tokenizer.encode_all([example.text for example in for_fitting])
-        self._tasks = self._tokenizer.encode_all([example.text for example in for_calibration])
+        self._tasks = self._tokenizer.encode_all([example.text for example in for_cache])
         self._seconds = time.monotonic() - began
         tokens = sum(len(ids) for ids in self._mixed)
         progress(
@@ -135,9 +151,26 @@ class Trainer:
         counted = NgramModel.fit(documents, authors, self._tokenizer.size, ngram.order, ngram.min_authors)
         return SectionedNgram.over(counted, self._tokenizer)
 
+    def _prior(self, network: Network) -> Prior:
+        ngram, size = self._config.ngram, self._tokenizer.size
+        if self._crossed is None:
+            began = time.monotonic()
+            self._crossed = CrossFitted(
+                self._fitting + self._calibration,
+                self._authors,
+                size,
+                ngram.order,
+                ngram.min_authors,
+                ngram.folds,
+            )
+            self._progress(
+                f"n-grams counted for {ngram.folds} parts of the text in {time.monotonic() - began:.1f} s"
+            )
+        return Prior(self._crossed, self._ngram, PriorWeight(network.width, ngram.order - 1))
+
     def fit_all(self) -> dict[str, Fitted]:
         """Every model, cheapest first."""
-        model = self._remembering(LanguageModel(self._tokenizer, self._blind))
+        model = self._remembering(LanguageModel(self._tokenizer, self._ngram))
         fitted = {"ngram": Fitted(model, self._config.ngram.model_dump(), {}, self._seconds)}
         for name, config in (("lstm", self._config.lstm), ("transformer", self._config.transformer)):
             fitted[name] = self._fit(name, config)
@@ -150,9 +183,10 @@ class Trainer:
             torch.manual_seed(seed)
             network = build_network(name, self._tokenizer.size, config.model_dump())
         assert network is not None
+        prior = self._prior(network) if fit.on_ngrams else None
         report = fit_network(
             network,
-            self._mixed,
+            self._mixed if prior is None else self._fitting + self._calibration,
             self._looks,
             self._looks_bytes,
             config,
@@ -161,18 +195,26 @@ class Trainer:
             seed,
             lambda line: self._progress(f"{name}: {line}"),
             lambda look, bits: self._report(name, look, bits),
+            prior=prior,
+            threads=fit.threads or len(os.sched_getaffinity(0)),
         )
-        gate = fit_gate(network, self._blind, self._calibration, batch_tokens, seed)
-        model = self._remembering(LanguageModel(self._tokenizer, self._blind, network, gate))
+        gate: Gate | PriorWeight
+        if prior is not None:
+            gate = prior.weight
+        else:
+            # The gate has to see counts that do not know the calibration documents; what is served knows them.
+            blind = self._count(self._fitting, self._fitting_authors)
+            gate = fit_gate(network, blind, self._calibration, batch_tokens, seed)
+        model = self._remembering(LanguageModel(self._tokenizer, self._ngram, network, gate))
         params = config.model_dump() | fit.model_dump() | {"ended_by": report.ended_by}
         return Fitted(model, params, config.model_dump(), time.monotonic() - began, report)
 
-    def _remembering(self, blind: LanguageModel) -> LanguageModel:
-        """`blind` with counts that know the calibration documents, and a cache of the prompt fitted without them."""
+    def _remembering(self, model: LanguageModel) -> LanguageModel:
+        """`model` with a cache of the prompt, where the corpus has examples of tasks."""
         if not self._tasks:
-            return LanguageModel(blind.tokenizer, self._ngram, blind.network, blind.gate)
-        cache = fit_cache(blind, self._tasks, self._config.tasks, self._config.evaluation.batch_tokens)
-        return TaskModel.of(blind, cache, self._ngram)
+            return model
+        batch_tokens = self._config.evaluation.batch_tokens
+        return TaskModel.of(model, fit_cache(model, self._tasks, self._config.tasks, batch_tokens))
 
 
 def _spread(n: int, most: int) -> np.ndarray:
@@ -200,7 +242,7 @@ def _measure(
     model, safety = read_model(bundle), config.safety
     scores = score_rows(model, held.corpus.test, config.evaluation.batch_tokens)
     entry.metrics |= window_metrics(scores, config.evaluation, config.seed)
-    report, texts = report_on(model, read_questions(bundle), safety, progress)
+    report, texts = report_on(model, read_questions(bundle), safety, progress, read_abuse(bundle).judge)
     entry.metrics |= {f"safety/{name}": value for name, value in report.items()}
     metrics, entry.plots = describe(
         bundle.architecture, model, held, scores, entry.validation_bits, texts, config
@@ -232,7 +274,7 @@ def _speed(model: LanguageModel) -> float:
     """Tokens a second of one text, on one thread as in service."""
     rng = np.random.default_rng(0)
     with torch_threads(1):
-        decoder = Decoder(model, [])
+        decoder = Decoder(model, [[]])
         began = time.monotonic()
         for _ in range(_SPEED_TOKENS):
             decoder.push(pick(decoder.probabilities(), 1.0, 0.95, rng.random(1)))

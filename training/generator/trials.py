@@ -6,6 +6,7 @@ from training.generator.canaries import draw_canaries
 from training.generator.config import GeneratorConfig
 from training.generator.data import split_corpus
 from training.generator.evaluate import document_bits
+from training.generator.guard import guarded, learn_abuse
 from training.generator.train import Trainer
 from training.result import Progress, Report
 from training.sweep.study import Direction
@@ -18,16 +19,20 @@ class GeneratorTrials:
     metric = "validation/bits_per_byte"
     direction: Direction = "minimize"
 
-    def __init__(self, documents: pa.Table, config: GeneratorConfig, progress: Progress) -> None:
+    def __init__(
+        self, documents: pa.Table, reports: pa.Table | None, config: GeneratorConfig, progress: Progress
+    ) -> None:
         """Raises UserError for a missing column, NotEnoughDataError saying what is missing."""
-        self._corpus = split_corpus(documents, config.corpus)
+        corpus = split_corpus(documents, config.corpus)
+        guard = learn_abuse(documents, reports, corpus, config.abuse, progress).guard
+        self._corpus = guarded(corpus, guard, config.corpus.leave_out_abuse, progress)
         self._canaries = draw_canaries(config.safety, config.seed)
         self._progress = progress
 
     def measure(self, config: GeneratorConfig, report: Report) -> dict[str, float]:
         """Bits per byte by model."""
         window = self._corpus.validation
-        with torch_threads(config.fit.threads):
+        with torch_threads(1):
             fitted = Trainer(self._corpus, self._canaries, config, self._progress, report).fit_all()
             return {
                 name: float(

@@ -1,8 +1,9 @@
 """Figures and texts of a training cycle. matplotlib is imported when a figure is drawn."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from training.figures import BLUE, GREY, ORANGE, by_slice, intervals, new_figure
 from training.recommender.evaluate import Difference
 from training.recommender.reach import Reach, gini, lorenz
 from training.recommender.slices import SIZES, SLICES
@@ -11,26 +12,17 @@ from training.recommender.value.calibration import Calibration
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_BLUE, _ORANGE, _GREY = "#3366aa", "#cc6633", "#999999"
-
-
-def _figure(width: float, height: float) -> tuple["Figure", Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
-
 
 def loss_curves(name: str, curves: Sequence[dict[str, float]]) -> "Figure":
     """Training and validation loss by epoch, and the validation NDCG on a second axis."""
-    figure, axes = _figure(7, 4)
-    for key, colour in (("train/loss", _BLUE), ("validation/loss", _ORANGE)):
+    figure, axes = new_figure(7, 4)
+    for key, colour in (("train/loss", BLUE), ("validation/loss", ORANGE)):
         points = [(entry["step"], entry[key]) for entry in curves if key in entry]
         axes.plot(*zip(*points, strict=True), marker="o", color=colour, label=key) if points else None
     axes.set(xlabel="epoch", ylabel="cross-entropy, nats", title=f"{name}: loss")
     second = axes.twinx()
     points = [(entry["step"], entry["sample/ndcg_at_10"]) for entry in curves]
-    second.plot(*zip(*points, strict=True), marker=".", color=_GREY, label="validation NDCG@10 (sample)")
+    second.plot(*zip(*points, strict=True), marker=".", color=GREY, label="validation NDCG@10 (sample)")
     second.set_ylabel("NDCG@10")
     lines = [*axes.get_lines(), *second.get_lines()]
     axes.legend(lines, [str(line.get_label()) for line in lines], loc="center right")
@@ -39,34 +31,14 @@ def loss_curves(name: str, curves: Sequence[dict[str, float]]) -> "Figure":
 
 def metric_by_model(metrics: dict[str, dict[str, float]], metric: str) -> "Figure":
     """One metric of every model with its 95 % interval, cheapest model on top."""
-    figure, axes = _figure(7, 0.6 * len(metrics) + 1.4)
-    names = list(metrics)
-    for row, name in enumerate(names):
-        mean, low, high = (metrics[name][f"{metric}{end}"] for end in ("", "_low", "_high"))
-        axes.errorbar(mean, row, xerr=[[mean - low], [high - mean]], fmt="o", color=_BLUE, capsize=4)
-        axes.annotate(f"{mean:.4f}", (mean, row), xytext=(0, 7), textcoords="offset points", ha="center")
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
-    axes.margins(y=0.25)
-    axes.set(xlabel=metric, title=f"{metric}, 95 % interval over users")
-    return figure
+    return intervals(metrics, metric, xlabel=metric, title=f"{metric}, 95 % interval over users")
 
 
 def metric_by_slice(name: str, metrics: dict[str, float], metric: str) -> "Figure":
     """One metric of one model in every slice."""
-    found = [
-        (f"{kind} / {key.rsplit('/', 1)[1]}", value)
-        for kind in SLICES
-        for key, value in metrics.items()
-        if key.startswith(f"{metric}/{kind}/")
-    ]
-    figure, axes = _figure(7, 0.32 * len(found) + 1.4)
-    axes.barh([label for label, _ in found], [value for _, value in found], color=_BLUE)
-    axes.axvline(metrics[metric], color=_ORANGE, label="all events")
-    axes.invert_yaxis()
-    axes.set(xlabel=metric, title=f"{name}: {metric} by slice")
-    axes.legend(loc="lower right")
-    return figure
+    return by_slice(
+        metrics, metric, SLICES, whole="all events", xlabel=metric, title=f"{name}: {metric} by slice"
+    )
 
 
 def lorenz_curves(reaches: dict[str, Reach], name: str) -> "Figure":
@@ -79,7 +51,7 @@ def lorenz_curves(reaches: dict[str, Reach], name: str) -> "Figure":
         {"posts": lambda reach: reach.posts, "authors": lambda reach: reach.authors}.items(),
         strict=True,
     ):
-        axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", label="all alike")
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="all alike")
         for model, reach in reaches.items():
             values = values_of(reach)
             label = f"{model} (Gini {gini(values):.3f})"
@@ -98,7 +70,7 @@ def exposure_by_author_size(reaches: dict[str, Reach], name: str) -> "Figure":
     bars = {"posts available": known.available, "actions of users": known.acted}
     bars |= {f"exposure: {model}": reach.shown for model, reach in reaches.items()}
     sizes = [size for size in SIZES if size in known.available]
-    figure, axes = _figure(8, 1.2 + 0.2 * len(sizes) * (len(bars) + 1))
+    figure, axes = new_figure(8, 1.2 + 0.2 * len(sizes) * (len(bars) + 1))
     height = 0.85 / len(bars)
     for row, (label, shares) in enumerate(bars.items()):
         places = [place + row * height for place in range(len(sizes))]
@@ -125,8 +97,8 @@ def reliability(calibrations: Sequence[Calibration], given: str) -> "Figure":
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, one in zip(panels, calibrations, strict=False):
         top = 1.05 * one.bins[:, :2].max() + 1e-6
-        axes.plot([0, top], [0, top], color=_GREY, linewidth=1)
-        axes.plot(one.bins[:, 0], one.bins[:, 1], marker="o", color=_BLUE)
+        axes.plot([0, top], [0, top], color=GREY, linewidth=1)
+        axes.plot(one.bins[:, 0], one.bins[:, 1], marker="o", color=BLUE)
         axes.set(xlim=(0, top), ylim=(0, top), xlabel="predicted", ylabel="share of cases")
         axes.set_title(
             f"{one.action}: error {one.error:.4f}\nlog-loss {one.log_loss:.4f} (base rate {one.base_log_loss:.4f})",
@@ -140,9 +112,9 @@ def reliability(calibrations: Sequence[Calibration], given: str) -> "Figure":
 
 def weights_figure(weights: dict[str, float]) -> "Figure":
     """The blend's weights, in log-odds per unit of the feature."""
-    figure, axes = _figure(7, 0.28 * len(weights) + 1.2)
-    axes.barh(list(weights), list(weights.values()), color=_BLUE)
-    axes.axvline(0.0, color=_GREY)
+    figure, axes = new_figure(7, 0.28 * len(weights) + 1.2)
+    axes.barh(list(weights), list(weights.values()), color=BLUE)
+    axes.axvline(0.0, color=GREY)
     axes.invert_yaxis()
     axes.set(xlabel="log-odds per unit", title="blend: weights")
     return figure

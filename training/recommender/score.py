@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from training.bundle import Bundle, BundleError
+from training.bundle import Bundle
 from training.recommender.data import RecommenderTables
 from training.recommender.models.registry import read_model
 from training.recommender.ranking import Ranked, mrr, ndcg, rank_events, recall
@@ -37,16 +37,8 @@ def score_bundle(
     Raises BundleError when the window begins before `bundle.trained_until` or the bundle is no recommender, ValueError
     for a window without a time zone or that ends before it begins, UserError for a missing column.
     """
+    bundle.must_not_have_seen(window)
     start, end = window
-    if start.tzinfo is None or end.tzinfo is None:
-        raise ValueError("the window needs time zones")
-    if end <= start:
-        raise ValueError(f"the window ends ({end.isoformat()}) before it begins ({start.isoformat()})")
-    if start < bundle.trained_until:
-        raise BundleError(
-            f"{bundle.path} has learned from data up to {bundle.trained_until.isoformat()}, "
-            f"so it cannot be judged on a window that begins {start.isoformat()}"
-        )
     model = read_model(bundle)
     replay = Replay(tables)
     rows = replay.rows_in(start.timestamp(), end.timestamp())

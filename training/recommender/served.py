@@ -97,7 +97,7 @@ class ServedRecommender:
         queries = [
             Query(
                 view,
-                users.take(np.array([row])),
+                users.one(row),
                 request.k,
                 request.exclude_seen,
                 PLAIN if request.plain else self.settings,
@@ -146,9 +146,9 @@ def _ranking(query: Query, scored: Scored, slate: Slate, why: list[list[str]]) -
     names = query.view.state.items.names
     columns = (slate.items, scored.scores[slate.items], slate.propensity, slate.explored)
     items = [
-        Recommendation(str(names[item]), score, reason, propensity, explored, scored.of(item))
-        for reason, item, score, propensity, explored in zip(
-            why, *(column.tolist() for column in columns), strict=True
+        Recommendation(str(names[item]), score, reason, propensity, explored, actions)
+        for reason, actions, item, score, propensity, explored in zip(
+            why, scored.of(slate.items), *(column.tolist() for column in columns), strict=True
         )
     ]
     return Ranking(items, None if query.personal else POPULARITY, scored.given)

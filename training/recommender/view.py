@@ -21,6 +21,8 @@ from training.recommender.state import FeedState
 T = TypeVar("T")
 Int32s = npt.NDArray[np.int32]
 
+_ARRAYS = ("code", "own_author", "n_acted", "item", "t", "weight", "shown", "disliked")
+_LISTS = ("ids", "acted", "hidden")
 MIN_AGE_S = 60.0
 """Ages are counted from one minute up: the order of posts younger than that is noise."""
 
@@ -59,12 +61,15 @@ class UserBatch:
 
     def take(self, rows: Ints) -> "UserBatch":
         """The users of `rows`, each as often as named there: a copy."""
-        arrays = ("code", "own_author", "n_acted", "item", "t", "weight", "shown", "disliked")
-        taken: dict[str, Any] = {name: getattr(self, name)[rows] for name in arrays}
-        for name in ("ids", "acted", "hidden"):
+        taken: dict[str, Any] = {name: getattr(self, name)[rows] for name in _ARRAYS}
+        for name in _LISTS:
             column = getattr(self, name)
             taken[name] = [column[row] for row in rows.tolist()]
         return UserBatch(**taken)
+
+    def one(self, row: int) -> "UserBatch":
+        """The user of one row, on the same arrays."""
+        return UserBatch(**{name: getattr(self, name)[row : row + 1] for name in (*_ARRAYS, *_LISTS)})
 
 
 @dataclass
@@ -108,6 +113,10 @@ class FeedView:
     def age(self) -> Floats:
         """[n_items] seconds since a post was made or first seen, at least MIN_AGE_S."""
         return self.memo("age", lambda: np.maximum(self.now - self.created, MIN_AGE_S))
+
+    def label(self, column: int) -> Int32s:
+        """[n_items] one column of the content, in one piece: read through several times a request."""
+        return self.memo(f"label/{column}", lambda: np.ascontiguousarray(self.content[:, column]))
 
     def memo(self, key: str, build: Callable[[], T]) -> T:
         """What `build` gave the first time it was asked for under `key` in this view."""

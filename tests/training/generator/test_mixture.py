@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.generator.world import counted, texts, tiny
+from tests.training.generator.world import counted, outspoken, texts, tiny
+from training.generator.decoder import Decoder
 from training.generator.export import build_network
-from training.generator.mixture import Gate, LanguageModel, fit_gate, windows
-from training.generator.sample import Decoder
+from training.generator.mixture import Gate, LanguageModel, fit_gate
+from training.generator.reading import windows
 from training.generator.tokenizer import END_ID, SPECIAL
 
 SAID = texts(200)
@@ -18,6 +19,7 @@ def mixed(name: str) -> LanguageModel:
     torch.manual_seed(3)
     network = build_network(name, base.tokenizer.size, config)
     assert network is not None
+    outspoken(network)
     return LanguageModel(base.tokenizer, base.ngram, network, Gate(network.width, base.ngram.order - 1))
 
 
@@ -28,9 +30,9 @@ def model(request: pytest.FixtureRequest) -> LanguageModel:
 
 def stepwise(model: LanguageModel, ids: np.ndarray) -> list[float]:
     """Log-probabilities of `ids` and the end as sampling gives them, before characters are kept whole."""
-    decoder, out = Decoder(model, []), []
+    decoder, out = Decoder(model, [[]]), []
     for token in [*ids.tolist(), END_ID]:
-        p = model.next_token(decoder._hidden, decoder._tokens[:, 1 - model.ngram.order :])
+        p = model.next_token(decoder._hidden, decoder._recent()[:1])
         assert p.sum() == pytest.approx(1.0)
         out.append(float(np.log(p[0, token])))
         decoder.push(np.array([token]))
@@ -53,7 +55,7 @@ def test_beyond_its_context_a_network_reads_on_alike_in_scoring_and_sampling(mod
 
 
 def test_the_share_of_special_tokens_is_what_sampling_leaves_out(model: LanguageModel) -> None:
-    decoder = Decoder(model, model.tokenizer.encode("今天"))
+    decoder = Decoder(model, [model.tokenizer.encode("今天")])
     assert (decoder.probabilities()[0, 1 : len(SPECIAL)] == 0).all()
 
 

@@ -9,16 +9,11 @@ from hypothesis import strategies as st
 
 from tests.training.generator.test_mixture import mixed
 from tests.training.generator.world import counted, texts
+from training.generator.decoder import LONGEST_PROMPT, Decoder
 from training.generator.mixture import LanguageModel
-from training.generator.sample import (
-    LONGEST_PROMPT,
-    Decoder,
-    Piece,
-    TextGenerator,
-    _Stops,
-    pick,
-    sample_texts,
-)
+from training.generator.sample import TextGenerator, sample_texts
+from training.generator.sampling import pick
+from training.generator.text_row import Piece, Stops
 
 RARE = ["𠮷野家 is 𠀋 🏳️‍🌈 naïve żółć", "中文里的生僻字：龘靐齉爩", "한국어와 日本語 и русский 😀😅🥲🫠"] * 2
 
@@ -79,7 +74,7 @@ def test_text_ends_before_the_first_stop_string(generator: TextGenerator) -> Non
 @given(st.lists(st.text("ab\n", max_size=4), max_size=12), st.lists(st.text("ab\n", max_size=3), max_size=3))
 @settings(max_examples=400)
 def test_stop_strings_are_found_however_the_text_is_cut(parts: list[str], stops: list[str]) -> None:
-    text, held, shown, ended = "".join(parts), _Stops(stops), "", False
+    text, held, shown, ended = "".join(parts), Stops(stops), "", False
     for part in parts:
         more, ended = held.push(part)
         shown += more
@@ -108,11 +103,11 @@ def test_a_long_prompt_is_cut_on_the_left_and_counted(generator: TextGenerator) 
     limit = LONGEST_PROMPT if model.network is None or model.network.context is None else 23
     tail = " ".join(texts(60))
     began = time.monotonic()
-    assert generator.prompt_tokens("begin " * 200_000 + tail) == limit
+    assert len(generator.encode("begin " * 200_000 + tail)) == limit
     assert time.monotonic() - began < 5.0
     assert generator.complete("begin " * 3000 + tail, 5) == generator.complete("other " * 3000 + tail, 5)
-    assert generator.prompt_tokens("") == 0
-    assert generator.prompt_tokens("今天") == len(model.tokenizer.encode("今天"))
+    assert generator.encode("") == []
+    assert generator.encode("今天") == model.tokenizer.encode("今天")
 
 
 def test_texts_made_at_once_are_those_made_one_after_the_other(generator: TextGenerator) -> None:
@@ -128,7 +123,7 @@ def test_it_goes_on_beyond_its_context() -> None:
     model = mixed("transformer")
     assert model.network is not None
     assert model.network.context == 24
-    decoder = Decoder(model, model.tokenizer.encode(texts(1)[0]))
+    decoder = Decoder(model, [model.tokenizer.encode(texts(1)[0])])
     for _ in range(100):
         token = pick(decoder.probabilities(), 1.0, 1.0, np.array([0.5]))
         decoder.push(token)

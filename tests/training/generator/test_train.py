@@ -11,11 +11,14 @@ from safetensors.numpy import load_file
 from tests.training.generator.world import documents, tiny
 from training.bundle import Bundle, BundleError, open_bundle, write_bundle
 from training.errors import NotEnoughDataError
+from training.generator.canaries import draw_canaries
+from training.generator.data import split_corpus
 from training.generator.export import ARCHITECTURES, read_model, read_questions
+from training.generator.mixture import Gate
 from training.generator.safety import safety_report
 from training.generator.sample import TextGenerator
 from training.generator.score import score_bundle
-from training.generator.train import train
+from training.generator.train import Trainer, train
 from training.result import TrainingOutcome
 
 SAFETY = ("samples", "canaries_extracted", "pii_matches", "toxic_share", "repetition", "degenerate_share")
@@ -167,6 +170,19 @@ def test_a_bundle_without_canaries_has_no_safety_report(outcome: TrainingOutcome
     )
     with pytest.raises(BundleError, match="no canaries"):
         safety_report(empty, tiny().safety)
+
+
+def test_networks_may_learn_alone_and_get_a_gate(corpus: pa.Table) -> None:
+    config = tiny()
+    config.fit.on_ngrams, config.lstm.max_steps, config.transformer.max_steps = False, 3, 3
+    split = split_corpus(corpus, config.corpus)
+    fitted = Trainer(split, draw_canaries(config.safety, 1), config, lambda line: None).fit_all()
+    gates = {name: type(entry.model.gate) for name, entry in fitted.items()}
+    assert gates == {"ngram": type(None), "lstm": Gate, "transformer": Gate}
+    alone = fitted["transformer"].model.score(
+        fitted["transformer"].model.tokenizer.encode_all(["今天 Today"])
+    )
+    assert alone.network is not None
 
 
 def test_too_few_documents_are_told_before_anything_is_fitted(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from training.generator.config import GeneratorConfig, TokenizerConfig
 from training.generator.mixture import LanguageModel
+from training.generator.networks import Network
 from training.generator.ngram import NgramModel
 from training.generator.tokenizer import Tokenizer
 
@@ -68,11 +70,19 @@ def tiny() -> GeneratorConfig:
     config.transformer.width, config.transformer.heads, config.transformer.layers = 16, 2, 1
     config.transformer.feed_forward, config.transformer.row_tokens, config.transformer.max_steps = 32, 24, 40
     config.lstm.max_seconds = config.transformer.max_seconds = 3600.0
-    config.fit.evaluations, config.fit.evaluation_documents = 2, 20
+    config.fit.evaluations, config.fit.evaluation_documents, config.fit.threads = 2, 20, 1
     config.evaluation.bootstrap, config.evaluation.min_slice_documents = 100, 5
     config.safety.canaries, config.safety.samples, config.safety.sample_tokens = 4, 24, 16
     config.safety.exposure_candidates, config.safety.extraction_samples = 63, 2
     return config
+
+
+def outspoken(network: Network) -> Network:
+    """What a fresh network begins with at zero made random, so that it says something."""
+    for parameter in network.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.2)
+    return network
 
 
 def tokenizer(said: list[str]) -> Tokenizer:

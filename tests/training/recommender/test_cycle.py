@@ -76,7 +76,7 @@ def test_the_metrics_of_reach_are_those_of_the_bundle_scored_again(outcome, scor
 
 def test_every_candidate_has_metrics_of_the_same_names(outcome):
     names = [
-        {name for name in candidate.metrics if not name.startswith("test/actions/")}
+        {name for name in candidate.metrics if not name.startswith("actions/")}
         for candidate in outcome.candidates
     ]
     assert all(found == names[0] for found in names)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.training.recommender.worlds import DAY, HOUR, START, Event, state_of, tables
 from training.recommender.feed.exploration import explore
-from training.recommender.feed.selection import best_first, diversify
+from training.recommender.feed.selection import best_first, diversify, leading
 from training.recommender.feed.settings import PLAIN, FeedSettings, seed_of
 from training.recommender.models.popularity import Popularity
 from training.recommender.served import ServedRecommender
@@ -106,6 +106,19 @@ def test_ties_stand_in_the_order_of_their_names() -> None:
     scores = np.array([1.0, 2.0, 1.0, 2.0, 0.0], dtype=np.float32)
     order = best_first(scores, np.arange(5), ["d", "b", "c", "a", "e"], 4)
     assert order.tolist() == [3, 1, 2, 0]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 1200), st.integers(1, 40), st.integers(1, 1000))
+@settings(max_examples=100, deadline=None)
+def test_the_leading_candidates_are_those_that_sorting_finds(seed, size, n, distinct):
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, distinct, 2 * size).astype(np.float32)
+    scores[rng.random(2 * size) < 0.1] = -np.inf
+    candidates = np.sort(rng.choice(2 * size, size, replace=False))
+    found = leading(scores, candidates, n)
+    assert len(set(found.tolist())) == len(found) == min(n, size)
+    assert set(found.tolist()) <= set(candidates.tolist())
+    assert np.sort(scores[found]).tolist() == np.sort(scores[candidates])[-n:].tolist()
 
 
 codes = st.lists(st.integers(0, 3), min_size=1, max_size=30).map(lambda row: np.array(row, dtype=np.int32))

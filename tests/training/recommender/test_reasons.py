@@ -7,7 +7,8 @@ import pytest
 
 from training.recommender.arrays import ABSENT
 from training.recommender.export import read_state
-from training.recommender.models.base import Recommender
+from training.recommender.feed.reasons import LOOK_BACK
+from training.recommender.models.base import Events, Recommender, removed
 from training.recommender.models.registry import read_model
 from training.recommender.served import ServedRecommender
 from training.recommender.view import FeedView, UserBatch
@@ -63,6 +64,22 @@ def test_removing_the_named_events_moves_a_post_more_than_removing_random_ones(o
     assert len(named) >= 30
     assert (named[:, 0] > random[:, 0]).mean() > 0.85, "in score, post by post"
     assert named[:, 1].mean() > 1.5 * max(random[:, 1].mean(), 0.0), "in rank, on average"
+
+
+@pytest.mark.parametrize("name", ["content", "item_knn", "sasrec", "blend"])
+def test_what_an_event_is_blamed_for_is_what_scoring_without_it_says(outcome, name):
+    bundle = outcome.candidate(name).bundle
+    model, state = read_model(bundle), read_state(bundle.path / "state")
+    view = FeedView.of(state)
+    users = view.users([f"user{n}" for n in range(0, 60, 7)] + ["a stranger"])
+    columns = np.random.default_rng(2).choice(view.n_items, 12, replace=False)
+    for each in (1, LOOK_BACK):
+        events = Events.latest(users, each)
+        blame = model.blame(view, users, columns, events)
+        before = model.score(view, users)[events.row][:, columns]
+        after = model.score(view, removed(users, events))[:, columns]
+        np.testing.assert_allclose(blame.whole, before - after, atol=1e-4)
+        assert np.abs(blame.whole).max() > 1e-3
 
 
 def test_popularity_and_strangers_are_told_the_truth(outcome):

@@ -15,6 +15,7 @@ from training.recommender.sequential.histories import Histories
 from training.recommender.sequential.model import SequentialRecommender
 from training.recommender.sequential.network import SequentialNet
 from training.recommender.sequential.retrieval import Retriever
+from training.recommender.sequential.terms import Occurrences, Terms
 from training.recommender.sequential.transitions import Transitions
 
 POSTS = 3000
@@ -44,7 +45,9 @@ def model(histories: list[np.ndarray]) -> SequentialRecommender:
             net.table.weight += torch.randn(30, 16)[torch.arange(len(net.table.weight)) % 30]
             net.bias.normal_()
             net.output.weight.normal_(std=0.5)
-        return SequentialRecommender(net, transitions, config.length, corpus.counts(), 0.3)
+        return SequentialRecommender(
+            net, transitions, config.length, Occurrences.of(corpus), Terms(0.75, 0.3, 0.4)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +154,7 @@ def test_a_dense_table_travels_too(histories: list[np.ndarray], tmp_path: Path) 
         net.bias.normal_()
         net.output.weight.normal_()
     transitions = Transitions.count(corpus, TransitionConfig())
-    model = SequentialRecommender(net, transitions, 8, corpus.counts())
+    model = SequentialRecommender(net, transitions, 8, Occurrences.of(corpus), Terms(0.5, 0.1, 0.3))
     save_model(model, tmp_path)
     np.testing.assert_array_equal(load_model(tmp_path).score([corpus[0]]), model.score([corpus[0]]))
     index = Retriever.build(model, RetrievalConfig(exact_items=1))

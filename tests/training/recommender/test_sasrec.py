@@ -121,6 +121,21 @@ def test_without_two_actions_of_anybody_there_is_nothing_to_learn():
     assert gather(replay, START + 5 * HOUR, START + 9 * HOUR, HOUR, SMALL) is None
 
 
+def test_a_post_that_appears_after_the_last_refresh_is_in_no_window():
+    walks = [(HOUR * (n + 2 * u), f"u{u}", f"p{n}", "like") for n in range(1, 9) for u in range(5)]
+    walks.append((9.5 * HOUR, "u0", "p9", "like"))
+    latest = [(16.9 * HOUR + step, "u1", name, "like") for step, name in enumerate(("new", "newer", "p9"))]
+    replay = Replay(tables(sorted([*walks, *latest, (23 * HOUR, "u2", "p9", "like")]), []))
+    for end in (24 * HOUR, 17 * HOUR):
+        examples = gather(replay, START + 17 * HOUR, START + end, HOUR, SMALL)
+        fit_sasrec(examples, SMALL, 1, lambda line: None)
+        assert examples.window.max() < examples.trained
+        # Padding comes last, without holes before it.
+        assert (np.diff((examples.window >= 0).astype(int), axis=1) <= 0).all()
+        (long,) = examples.window[(examples.window >= 0).sum(axis=1) == 9]
+        assert [examples.names[code] for code in long[:9]] == [f"p{n}" for n in range(1, 10)]
+
+
 def test_histories_are_moved_to_the_front_and_cut_to_the_last():
     items = np.array([[-1, -1, 4, -1, 5, 6], [-1, -1, -1, -1, -1, -1], [1, 2, 3, 4, 5, 6]])
     found, sizes = compact(items, 4)

@@ -9,12 +9,14 @@ from torch.nn import functional
 
 from training.recommender.sequential.baselines import NextItemRidge, Popularity, SkipTransitions
 from training.recommender.sequential.batches import batches, windows
+from training.recommender.sequential.choose import Chooser, Clock, HeldOut
 from training.recommender.sequential.config import SequentialConfig, TransitionConfig
 from training.recommender.sequential.fit import fit_sequential
 from training.recommender.sequential.histories import Histories
 from training.recommender.sequential.model import rank_targets
 from training.recommender.sequential.network import SequentialNet, table_rows
 from training.recommender.sequential.softmax import NextItemLoss, Prior, Steps
+from training.recommender.sequential.terms import Occurrences, Terms
 from training.recommender.sequential.transitions import Transitions
 
 LAST_ITEM = TransitionConfig(window=1, decay=0.01)
@@ -272,6 +274,55 @@ def test_popularity_is_taken_off_in_use_when_held_out_items_are_rarer() -> None:
     histories = Histories.of(
         [np.append(items, item) for items, item in zip(sequences, test, strict=True)], 50
     )
-    config = SequentialConfig(width=16, heads=2, length=8, tokens=512, max_epochs=1, epochs_wanted=0.0)
+    config = SequentialConfig(
+        width=16, heads=2, length=8, tokens=512, max_epochs=1, epochs_wanted=0.0, lateness=[0.0],
+        sparse_events=0.0,
+    )  # fmt: skip
     model, _ = fit_sequential(histories, config, 60.0, lambda _: None, threads=1)
-    assert model.adjustment > 0.0
+    assert model.terms.popularity > 0.0
+
+
+def test_lateness_is_the_share_of_latest_occurrences_against_that_of_all_items() -> None:
+    histories = Histories.of([np.array([0, 1, 2])] * 90 + [np.array([1, 0, 3])] * 10, 5)
+    found = Occurrences.of(histories)
+    assert found.counts.tolist() == [100, 100, 90, 10, 0]
+    assert found.latest.tolist() == [0, 0, 90, 10, 0]
+    late = found.lateness.numpy()
+    assert late[2] > late[3] > 0.0 > late[0] == late[1]
+    assert late[4] == pytest.approx(0.0, abs=1e-6)
+    added = Terms(popularity=0.5, lateness=2.0).of_items(found)
+    np.testing.assert_allclose(added, 2.0 * late - 0.5 * np.log1p(found.counts), rtol=1e-5)
+
+
+def test_a_rehearsal_goes_without_everybodys_last_item() -> None:
+    histories = Histories.of([np.array(items) for items in ([1, 2, 3], [4], [5, 6], [0, 1, 2, 3])], 8)
+    config = SequentialConfig(rehearsal=True, validation_share=0.5)
+    rehearsal = HeldOut.of(histories, config)
+    assert rehearsal.rest.lengths.tolist() == [2, 1, 2, 3]
+    assert len(rehearsal.targets) == 1 and rehearsal.targets[0] == 3
+    throughout = HeldOut.of(histories, config.model_copy(update={"rehearsal": False}))
+    assert throughout.targets.tolist() == rehearsal.targets.tolist()
+    assert throughout.rest.lengths.sum() == histories.lengths.sum() - 1
+
+
+def test_after_a_rehearsal_the_counts_hold_everybodys_last_item() -> None:
+    histories = Histories.of(walks(100, 40), 40)
+    config = SequentialConfig(width=16, heads=2, length=8, tokens=128, max_epochs=2, epochs_wanted=0.0)
+    model, curves = fit_sequential(histories, config, 60.0, lambda _: None, threads=1)
+    np.testing.assert_array_equal(model.occurrences.counts, histories.counts())
+    expected = Transitions.count(histories, config.transitions).table
+    torch.testing.assert_close(model.transitions.table, expected, atol=1e-6, rtol=0)
+    assert curves[0]["step"] == 0 < curves[-1]["step"]
+
+
+def test_what_the_network_says_counts_for_nothing_where_it_only_disturbs() -> None:
+    histories = Histories.of(walks(100, 40), 40)
+    config = SequentialConfig(width=16, heads=2, length=8)
+    held_out = HeldOut.of(histories, config)
+    transitions = Transitions.count(held_out.rest, config.transitions)
+    net = SequentialNet(held_out.rest.counts(), config, 16)
+    chooser = Chooser(net, transitions, held_out, config, Clock(60.0))
+    alone = chooser.look(net, 0, float("nan"))
+    torch.nn.init.normal_(net.output.weight, std=50.0)
+    assert chooser.look(net, 1, float("nan")) >= 0.95 * alone
+    assert chooser.terms.net == 0.0

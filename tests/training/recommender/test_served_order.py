@@ -44,7 +44,7 @@ def test_only_the_chosen_model_has_heads(outcome):
 def test_the_probabilities_are_judged_on_the_test_window(outcome):
     chosen = outcome.candidate(outcome.best)
     for action in ("like", "hide"):
-        at = f"test/actions/{action}"
+        at = f"actions/{action}"
         assert 0 <= chosen.metrics[f"{at}/calibration_error"] < 0.1
         assert chosen.metrics[f"{at}/log_loss"] < chosen.metrics[f"{at}/log_loss_base_rate"]
     assert "action_reliability.png" in chosen.plots

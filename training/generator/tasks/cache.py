@@ -5,7 +5,7 @@ Networks trained in seconds make next to nothing of a prompt. Counting it does: 
 
     p'(w) = a_l p(w) + b_l unigrams(w) + c_l followers(w)
 
-with weights for each length l of the run and each kind of task, fitted by expectation maximisation on calibration
+with weights for each length l of the run and each kind of task, fitted by expectation maximisation on validation
 examples. On these it is also decided whether the network reads the prompt at all. Plain documents have no prompt and
 are not touched.
 """

@@ -5,7 +5,8 @@ future.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 
 import pyarrow as pa
 
@@ -39,6 +40,12 @@ class History:
                 self._written[str(self.authors[row])].append(row)
             if self.threads[row] is not None:
                 self._threads[str(self.threads[row])].append(row)
+
+    def saying(self, texts: Mapping[str, str]) -> "History":
+        """The same with other texts, by document, as training has masked them."""
+        other = copy(self)
+        other.texts = [texts.get(name, text) for name, text in zip(self.ids, self.texts, strict=True)]
+        return other
 
     def past(self, row: int) -> list[int]:
         """What the writer of `row` wrote before it, oldest first."""

@@ -3,29 +3,29 @@
 import numpy as np
 
 from training.generator.config import TaskConfig
-from training.generator.data import Corpus, Documents
+from training.generator.data import Corpus
 from training.generator.mixture import LanguageModel
 from training.generator.tasks.cache import PromptCache
 from training.generator.tasks.examples import Example, Examples, within
 from training.generator.tasks.history import History
 
-_CALIBRATION_BYTES = 120_000
+_CACHE_BYTES = 120_000
+"""UTF-8 bytes of the examples that the cache's few weights are fitted on."""
 
 
-def training_examples(
+def task_examples(
     corpus: Corpus, history: History, config: TaskConfig, seed: int
 ) -> tuple[list[Example], list[Example]]:
-    """Examples for fitting, `config.share` of the bytes of its plain documents, and for calibration.
+    """Examples for fitting, `config.share` of the bytes of the plain documents, and for the cache.
 
-    Prompts are made of training documents alone: what was left out of those (abuse, the oldest) stays out.
+    Those for fitting are made of training documents alone, in their words: what was left out or masked stays so. Those
+    for the cache are validation documents, which no model has counted.
     """
-    known = set(corpus.fitting.ids) | set(corpus.calibration.ids)
-
-    def of(documents: Documents, number: int, n_bytes: float, most: int) -> list[Example]:
-        return within(Examples(history, config, seed + number, known, most).of(documents.ids), round(n_bytes))
-
-    fitting = of(corpus.fitting, 0, config.share * int(corpus.fitting.n_bytes.sum()), config.context_bytes)
-    return fitting, of(corpus.calibration, 1, _CALIBRATION_BYTES, config.prompt_bytes)
+    training = dict(zip(corpus.fitting.ids, corpus.fitting.texts, strict=True))
+    known = Examples(history.saying(training), config, seed, set(training), config.context_bytes)
+    room = round(config.share * int(corpus.fitting.n_bytes.sum()))
+    cache = Examples(history, config, seed + 1)
+    return within(known.of(corpus.fitting.ids), room), within(cache.of(corpus.validation.ids), _CACHE_BYTES)
 
 
 def fit_cache(

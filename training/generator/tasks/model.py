@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from training.generator.mixture import LanguageModel, TokenScores
-from training.generator.ngram import NgramModel
 from training.generator.tasks.cache import PromptCache, Recollection
 
 REMEMBERED = 2048
@@ -19,9 +18,9 @@ class TaskModel(LanguageModel):
     cache: PromptCache
 
     @classmethod
-    def of(cls, model: LanguageModel, cache: PromptCache, ngram: NgramModel | None = None) -> "TaskModel":
-        """`model` with `cache`, and with other counts where these are given."""
-        made = cls(model.tokenizer, ngram or model.ngram, model.network, model.gate)
+    def of(cls, model: LanguageModel, cache: PromptCache) -> "TaskModel":
+        """`model` with `cache`."""
+        made = cls(model.tokenizer, model.ngram, model.network, model.gate)
         made.cache = cache
         return made
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from training.recommender.arrays import Ints
+from training.recommender.arrays import ABSENT, Ints
 from training.recommender.feed.query import Query
 
 Mask = npt.NDArray[np.bool_]
@@ -21,19 +21,20 @@ _CHANCE_FIND = 0.1
 """A language that makes less of a history than this was met by chance; the rule of the `users` mart."""
 
 
-def own(query: Query) -> Mask:
+def own(query: Query) -> Mask | None:
     """The user's own posts."""
-    return np.asarray(query.view.content[:, _AUTHOR] == query.users.own_author[0])
+    author = query.users.own_author[0]
+    return None if author == ABSENT else np.asarray(query.view.label(_AUTHOR) == author)
 
 
-def hidden(query: Query) -> Mask:
+def hidden(query: Query) -> Mask | None:
     """Posts that the user hid or reported."""
     return _among(query, list(query.users.hidden[0]))
 
 
 def deleted(query: Query) -> Mask:
     """Posts that were taken down: what is known to be gone is gone, whatever the clock of the view says."""
-    return np.isfinite(query.view.deleted)
+    return query.view.memo("filters/deleted", lambda: np.isfinite(query.view.deleted))
 
 
 def seen(query: Query) -> Mask | None:
@@ -46,7 +47,7 @@ def disliked_author(query: Query) -> Mask | None:
     disliked = query.users.hidden[0]
     if query.settings.author_dislike == 0 or not disliked:
         return None
-    author = query.view.content[:, _AUTHOR]
+    author = query.view.label(_AUTHOR)
     total = np.bincount(
         author[list(disliked)], list(disliked.values()), minlength=len(query.view.state.authors)
     )
@@ -70,7 +71,7 @@ def unread_language(query: Query) -> Mask | None:
         return None
     read = {stated} | {name for name, count in met.items() if count >= _CHANCE_FIND * met.total()}
     unread = np.array([name is not None and name not in read for name in names])
-    return unread[query.view.content[:, _LANG]]
+    return unread[query.view.label(_LANG)] if unread.any() else None
 
 
 def too_old(query: Query) -> Mask | None:
@@ -106,7 +107,9 @@ def _primary(tag: str | None) -> str | None:
     return None if tag is None else tag.split("-", 1)[0].lower()
 
 
-def _among(query: Query, items: Ints | Sequence[int]) -> Mask:
+def _among(query: Query, items: Ints | Sequence[int]) -> Mask | None:
+    if len(items) == 0:
+        return None
     out = np.zeros(query.view.n_items, dtype=bool)
     out[items] = True
     return out

@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -38,20 +39,23 @@ def reasons(
     view = queries[0].view
     columns = np.unique(np.concatenate([slate.items[~slate.explored] for slate in slates]))
     blame = model.blame(view, users, columns, events)
-    by_content = blame.content > blame.whole / 2
     names = view.state.items.names
-    for row, (why, slate) in enumerate(zip(out, slates, strict=True)):
-        mine = np.flatnonzero(events.row == row)
-        if len(mine) == 0:
+    past = [names[item] for item in users.item[events].tolist()]
+    # Events come user by user.
+    edges = np.searchsorted(events.row, np.arange(len(users) + 1)).tolist()
+    for why, slate, (first, last) in zip(out, slates, pairwise(edges), strict=True):
+        if first == last:
             continue
-        past = [names[item] for item in users.item[row, events.slot[mine]].tolist()]
         ranked = np.flatnonzero(~slate.explored)
-        cells = np.ix_(mine, np.searchsorted(columns, slate.items[ranked]))
-        falls, content = blame.whole[cells].T, by_content[cells].T
-        heaviest = np.argsort(-falls, axis=1, kind="stable")[:, :REASONS]
+        column = np.searchsorted(columns, slate.items[ranked])
+        falls = blame.whole[first:last, column].T
+        content = falls / 2 < blame.content[first:last, column].T
+        heaviest = first + np.argsort(-falls, axis=1, kind="stable")[:, :REASONS]
         for place, fall, of_content, order in zip(
             ranked.tolist(), falls.tolist(), content.tolist(), heaviest.tolist(), strict=True
         ):
-            told = [f"{_KIND[of_content[at]]}:{past[at]}" for at in order if fall[at] > _ROUNDING]
+            told = [
+                f"{_KIND[of_content[at - first]]}:{past[at]}" for at in order if fall[at - first] > _ROUNDING
+            ]
             why[place] = told or why[place]
     return out

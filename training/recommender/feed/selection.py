@@ -15,15 +15,15 @@ from training.recommender.arrays import Ints
 
 Codes = npt.NDArray[np.int32]
 
+_BLOCK = 64
+
 
 def best_first(
     scores: npt.NDArray[np.floating], candidates: Ints, names: Sequence[str | None], n: int
 ) -> Ints:
     """The `n` best of `candidates` (codes), best first; equal scores by name. Fewer where there are fewer."""
+    candidates = leading(scores, candidates, n)
     values = scores[candidates]
-    if n < len(candidates):
-        keep = np.argpartition(-values, n - 1)[:n]
-        candidates, values = candidates[keep], values[keep]
     order = np.argsort(-values, kind="stable")
     candidates, values = candidates[order], values[order]
     edges = np.flatnonzero(np.diff(values, prepend=np.nan, append=np.nan) != 0)
@@ -32,6 +32,23 @@ def best_first(
             tied = candidates[start:stop].tolist()
             candidates[start:stop] = sorted(tied, key=lambda item: str(names[item]))
     return candidates
+
+
+def leading(scores: npt.NDArray[np.floating], candidates: Ints, n: int) -> Ints:
+    """The `n` best of `candidates`, in no order.
+
+    Each of some blocks has one candidate that is its best: the n-th largest of these is a score that at least n
+    candidates reach, and few more do. Partitioning those few takes a twentieth of the time that all take.
+    """
+    if n >= len(candidates):
+        return candidates
+    values = scores[candidates]
+    blocks = len(values) // _BLOCK
+    if blocks > n:
+        best = values[: blocks * _BLOCK].reshape(_BLOCK, blocks).max(axis=0)
+        (keep,) = np.nonzero(values >= np.partition(best, blocks - n)[blocks - n])
+        candidates, values = candidates[keep], values[keep]
+    return candidates[np.argpartition(-values, n - 1)[:n]]
 
 
 def diversify(author: Codes, topic: Codes, k: int, author_gap: int, topic_run: int) -> Ints:
@@ -46,12 +63,18 @@ def diversify(author: Codes, topic: Codes, k: int, author_gap: int, topic_run: i
     authors, topics, left = author.tolist(), topic.tolist(), list(range(n))
     chosen: list[int] = []
     while left and len(chosen) < k:
-        recent = {authors[place] for place in chosen[-(author_gap - 1) :]} - {0} if author_gap > 1 else set()
-        run = {topics[place] for place in chosen[-topic_run:]} if 0 < topic_run <= len(chosen) else set()
-        tired = run - {0} if len(run) == 1 else set()
-        fits = (place for place in left if authors[place] not in recent)
-        both = (place for place in left if authors[place] not in recent and topics[place] not in tired)
-        place = next(both, None)
-        chosen.append(next(fits, left[0]) if place is None else place)
+        recent = [authors[place] for place in chosen[-(author_gap - 1) :]] if author_gap > 1 else []
+        run = [topics[place] for place in chosen[-topic_run:]] if 0 < topic_run <= len(chosen) else [0]
+        tired = run[0] if run.count(run[0]) == len(run) else 0
+        best = None
+        for place in left:
+            if (author := authors[place]) and author in recent:
+                continue
+            if not tired or topics[place] != tired:
+                best = place
+                break
+            # Of those whose author fits, the first.
+            best = place if best is None else best
+        chosen.append(left[0] if best is None else best)
         left.remove(chosen[-1])
     return np.array(chosen, dtype=np.int64)

@@ -10,13 +10,14 @@ from typing import ClassVar, Self
 import numpy as np
 
 from training.recommender.arrays import Ints
-from training.recommender.models.base import Blame, Events, Parts, Scores, Signal, picked, removed
+from training.recommender.models.base import Blame, Events, Parts, Scores, Signal, picked
 from training.recommender.models.features import (
     CONTENT_FEATURES,
     POST_FEATURES,
     USER_FEATURES,
     Look,
     add_weighted,
+    lost,
     post_features,
 )
 from training.recommender.models.signals import SIGNALS
@@ -56,22 +57,15 @@ class Blend:
     def blame(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Blame:
         """All that depends on the history, summed again without each event. Of content are the features of author,
         language, community and topics, and the signals of that kind."""
-        now, then = Look(view, users, columns), Look(view, removed(users, events), columns)
-        content, others = (
-            self._added(now, weights)[events.row] - self._added(then, weights)
-            for weights in (self._of_content, self._of_others)
-        )
+        now = Look(view, users, columns)
+        then = now.without(events)
+        content, others = (lost(now, events, then, w) for w in (self._of_content, self._of_others))
         for key, signal in self.signals.items():
             fall = self._weighted(key, signal.value(view, users, columns))[events.row]
             fall -= self._weighted(key, signal.without(view, users, columns, events))
             part = content if signal.kind == "content" else others
             part += fall
         return Blame(content + others, content)
-
-    def _added(self, look: Look, weights: dict[str, float]) -> Scores:
-        out = np.zeros((len(look.users), look.posts), dtype=np.float32)
-        add_weighted(out, look, weights)
-        return out
 
     def _weighted(self, key: str, value: Scores) -> Scores:
         return np.float32(self.weights[key]) * as_feature(self.signals[key], value)

@@ -6,7 +6,7 @@ Texts have vectors (`text_space`). Labels are author, language, community and to
 their idf among the posts of the view: to share a rare one says more. A post that nobody has seen has all of this.
 """
 
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -41,30 +41,40 @@ class ContentSignal:
 
     def without(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Scores:
         """[events, columns]: the sum is additive, so each event's own share is taken off."""
-        alone = self._history(view, users, events, np.arange(len(events.row)))
+        weight, item = self._weight(users, events)[:, None], users.item[events]
         texts, labels = self._texts(view), _labels(view)
-        said = (alone @ texts) @ texts[columns].T
-        named = (labels[columns] @ (alone @ labels).T).T.toarray()
-        return self.value(view, users, columns)[events.row] - self._mixed(said, named)
+        share = (np.float32(self.text_share) * weight * texts[item]) @ texts[columns].T
+        # Of all labels only those of the events matter.
+        wanted, place = np.unique(labels.code[item], return_inverse=True)
+        event = np.zeros((len(item), len(wanted)), dtype=np.float32)
+        np.put_along_axis(event, place.reshape(len(item), -1), labels.idf[item], axis=1)
+        near = np.minimum(np.searchsorted(wanted, labels.code[columns]), len(wanted) - 1)
+        post, at = np.nonzero(wanted[near] == labels.code[columns])
+        among = np.zeros((len(columns), len(wanted)), dtype=np.float32)
+        among[post, near[post, at]] = labels.idf[columns[post], at]
+        share += (np.float32(1.0 - self.text_share) * weight * event) @ among.T
+        return np.subtract(self.value(view, users, columns)[events.row], share, dtype=np.float32)
 
     def _all(self, view: FeedView, users: UserBatch) -> Scores:
         events = Events(*np.nonzero(users.item >= 0))
-        history = self._history(view, users, events, events.row, len(users))
+        weight, item = self._weight(users, events)[:, None], users.item[events]
         texts, labels = self._texts(view), _labels(view)
-        said = (history @ texts) @ texts.T
-        named = (labels @ (history @ labels).T.toarray()).T
-        return self._mixed(said, named)
+        said = np.zeros((len(users), texts.shape[1]), dtype=np.float32)
+        np.add.at(said, events.row, np.float32(self.text_share) * weight * texts[item])
+        named = np.zeros((labels.posts.shape[1], len(users)), dtype=np.float32)
+        np.add.at(
+            named,
+            (labels.code[item], events.row[:, None]),
+            np.float32(1.0 - self.text_share) * weight * labels.idf[item],
+        )
+        # Posts come first in both products: so each reads its long table once, row by row.
+        out: Scores = labels.posts @ named
+        out += texts @ said.T
+        return np.ascontiguousarray(out.T)
 
-    def _history(
-        self, view: FeedView, users: UserBatch, events: Events, rows: Ints, count: int | None = None
-    ) -> sparse.csr_array:
-        """[count, n_items]: the weights of `events`, each in its row of `rows`."""
-        weight = (self.recency ** (users.item.shape[1] - 1.0 - events.slot)).astype(np.float32)
-        shape = (len(rows) if count is None else count, view.n_items)
-        return sparse.csr_array((weight, (rows, users.item[events])), shape=shape)
-
-    def _mixed(self, said: Rows, named: Rows) -> Scores:
-        return np.asarray(self.text_share * said + (1.0 - self.text_share) * named, dtype=np.float32)
+    def _weight(self, users: UserBatch, events: Events) -> Rows:
+        """[events]."""
+        return np.asarray(self.recency ** (users.item.shape[1] - 1.0 - events.slot), dtype=np.float32)
 
     def _texts(self, view: FeedView) -> Rows:
         """[n_items, dimensions]; computed once for each post, when its text is known."""
@@ -94,10 +104,21 @@ class ContentSignal:
         return cls(space, parts.config["text_share"], parts.config["recency"])
 
 
-def _labels(view: FeedView) -> sparse.csr_array:
-    """[n_items, labels] of unit length: what a post is labelled with, weighted by idf."""
+class _Labels(NamedTuple):
+    """What posts are labelled with, weighted by idf and of unit length."""
 
-    def build() -> sparse.csr_array:
+    posts: sparse.csr_array
+    """[n_items, labels]; the last label stands for none."""
+    code: npt.NDArray[np.int32]
+    """[n_items, columns of the content]."""
+    idf: Rows
+    """The same, as weights: zero for none."""
+
+
+def _labels(view: FeedView) -> _Labels:
+    """Built once a view."""
+
+    def build() -> _Labels:
         state, columns = view.state, view.content.shape[1]
         sizes = [len(state.authors), len(state.langs), len(state.communities), len(state.topics)]
         book = np.minimum(np.arange(columns), 3)
@@ -105,8 +126,17 @@ def _labels(view: FeedView) -> sparse.csr_array:
         label = view.content[row, column] + np.cumsum([0, *sizes[:-1]])[book][column]
         counts = np.bincount(label, minlength=sum(sizes))
         idf = np.log((view.n_items + 1.0) / np.maximum(counts, 1))
-        x = sparse.csr_array((idf[label], (row, label)), shape=(view.n_items, sum(sizes)))
+        x = sparse.csr_array((idf[label], (row, label)), shape=(view.n_items, sum(sizes) + 1))
+        # A label that a post names twice counts twice, in one entry.
+        x.sum_duplicates()
         length = np.sqrt(x.multiply(x).sum(axis=1))
-        return sparse.csr_array(sparse.diags_array(1.0 / np.maximum(length, 1e-9)) @ x, dtype=np.float32)
+        posts = sparse.csr_array(sparse.diags_array(1.0 / np.maximum(length, 1e-9)) @ x, dtype=np.float32)
+        each = np.diff(posts.indptr)
+        row = np.repeat(np.arange(view.n_items), each)
+        column = np.arange(posts.nnz) - posts.indptr[row]
+        code = np.full((view.n_items, columns), sum(sizes), dtype=np.int32)
+        weight = np.zeros((view.n_items, columns), dtype=np.float32)
+        code[row, column], weight[row, column] = posts.indices, posts.data
+        return _Labels(posts, code, weight)
 
     return view.memo("content/labels", build)

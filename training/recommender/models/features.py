@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.recommender.arrays import Ints
-from training.recommender.models.base import picked
+from training.recommender.models.base import Events, picked, removed
 from training.recommender.models.popularity import Popularity
 from training.recommender.state import ACTIVITY_HALF_LIVES_H, HALF_LIVES_H, SHOWN_HALF_LIVES_H
 from training.recommender.view import FeedView, UserBatch
@@ -86,6 +86,49 @@ class _Labels(NamedTuple):
     """[m] codes, ascending; code 0 (none) is the first."""
     places: list[npt.NDArray]
     """Each [posts] places among `wanted`: one for every column of the content that names any."""
+    share: Rows
+    """[posts] one over the number of labels of a post, 1 where it has none."""
+
+    @classmethod
+    def of(cls, wanted: npt.NDArray, places: list[npt.NDArray], posts: int) -> "_Labels":
+        """With the shares of `posts` posts."""
+        named = sum(((place > 0).astype(np.float32) for place in places), np.zeros(posts, dtype=np.float32))
+        return cls(wanted, places, np.asarray(1.0 / np.maximum(named, 1.0), dtype=np.float32))
+
+    def spread(self, table: Rows) -> Rows:
+        """[users, posts]: mean of a [users, m] table over each post's labels, zero where it has none."""
+        if not self.places:
+            return np.zeros((len(table), len(self.share)), dtype=np.float32)
+        out = np.take(table, self.places[0], axis=1)
+        for place in self.places[1:]:
+            out += np.take(table, place, axis=1)
+        if len(self.places) > 1:
+            out *= self.share
+        return out
+
+
+class _Groups(NamedTuple):
+    """Posts that are alike but for the author: what is looked up by their other labels is summed once a group."""
+
+    of_post: Ints
+    """[n_items] the group of each."""
+    labels: dict[str, _Labels]
+    """Of the groups."""
+
+    @classmethod
+    def of(cls, look: "Look") -> "_Groups | None":
+        """None where there are more groups than half of the posts."""
+        content = look.view.content[:, 1:]
+        _, first, group = np.unique(content, axis=0, return_index=True, return_inverse=True)
+        if 2 * len(first) > len(content):
+            return None
+        kinds = ("lang", "community", "topic")
+        labels = {kind: look.labels(kind) for kind in kinds}
+        picked_labels = {
+            kind: _Labels.of(found.wanted, [place[first] for place in found.places], len(first))
+            for kind, found in labels.items()
+        }
+        return cls(group.ravel(), picked_labels)
 
 
 @dataclass
@@ -128,9 +171,15 @@ class Look:
         content = picked(self.view.content[:, _BOOKS[kind]].T, self.columns)
         used = [np.ascontiguousarray(column) for column in content if column.any()]
         if self.columns is None:
-            return _Labels(np.arange(self.book(kind)), used)
+            return _Labels.of(np.arange(self.book(kind)), used, self.posts)
         wanted, place = np.unique(np.concatenate([np.zeros(1, np.int32), *used]), return_inverse=True)
-        return _Labels(wanted, list(place[1:].reshape(len(used), self.posts)))
+        return _Labels.of(wanted, list(place[1:].reshape(len(used), self.posts)), self.posts)
+
+    def groups(self) -> "_Groups | None":
+        """Of all posts of the view; None where only some are asked for, or few are alike."""
+        if self.columns is not None:
+            return None
+        return self.view.memo("features/groups", lambda: _Groups.of(self))
 
     def tally(self, kind: str, past: str) -> tuple[npt.NDArray, npt.NDArray]:
         """[users, m] how often each label occurs in `item` or `disliked` of the users, and [users] how many do at all.
@@ -152,6 +201,21 @@ class Look:
         total = np.bincount(user, (code > 0).sum(axis=1), minlength=len(past))
         return out.astype(np.float64), total
 
+    def without(self, events: Events) -> "Look":
+        """The same for each event's user had it, and it alone, not happened: its labels are taken off the tallies."""
+        then = Look(self.view, removed(self.users, events), self.columns)
+        code = self.view.content[self.users.item[events]]
+        for kind, columns in _BOOKS.items():
+            labels = self.labels(kind)
+            (before, total), own = self.tally(kind, "item"), code[:, columns]
+            tally = before[events.row]
+            place = np.minimum(np.searchsorted(labels.wanted, own), len(labels.wanted) - 1)
+            event, at = np.nonzero((own > 0) & (labels.wanted[place] == own))
+            np.subtract.at(tally, (event, place[event, at]), 1.0)
+            then._memo[f"tally/{kind}/item"] = tally, total[events.row] - (own > 0).sum(axis=1)
+            then._memo[f"features/labels/{kind}"] = labels
+        return then
+
     def post(self, name: str) -> Rows:
         """[posts] one of POST_FEATURES."""
         index = POST_FEATURES.index(name)
@@ -171,7 +235,7 @@ class ByLabel:
 
     def __call__(self, look: Look) -> Rows:
         """[users, posts]."""
-        return _spread(look, self.kind, self.table(look, self.kind).astype(np.float32))
+        return look.labels(self.kind).spread(self.table(look, self.kind).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -185,26 +249,6 @@ class ByPost:
     def __call__(self, look: Look) -> Rows:
         """[users, posts]."""
         return self.user(look).astype(np.float32)[:, None] * (look.post(self.post) - np.float32(self.origin))
-
-
-def _spread(look: Look, kind: str, table: Rows) -> Rows:
-    """[users, posts]: mean of a [users, m] table over each post's labels, zero where it has none."""
-    places = look.labels(kind).places
-    if not places:
-        return np.zeros((len(table), look.posts), dtype=np.float32)
-    out = np.take(table, places[0], axis=1)
-    if len(places) == 1:
-        return out
-    for place in places[1:]:
-        out += np.take(table, place, axis=1)
-    keeper = look.view if look.columns is None else look
-    out *= keeper.memo(f"features/per_label/{kind}", lambda: _per_label(places))
-    return out
-
-
-def _per_label(places: list[npt.NDArray]) -> Rows:
-    named = sum((place > 0).astype(np.float32) for place in places)
-    return np.asarray(1.0 / np.maximum(named, 1.0), dtype=np.float32)
 
 
 def _count(look: Look, kind: str) -> npt.NDArray[np.float64]:
@@ -280,6 +324,24 @@ CONTENT_FEATURES = ("author", "language", "community", "topics")
 """Those by which a post of the history makes posts of like content rise."""
 
 
+_OF_HISTORY = (*CONTENT_FEATURES, "habit_age", "habit_distance")
+"""The features that look at the history: an event removed from it changes no other one."""
+
+
+def lost(look: Look, events: Events, then: Look, weights: Mapping[str, float]) -> Rows:
+    """[events, posts]: how far the sum of weight * feature falls; `then` is `look.without(events)`."""
+    out = np.zeros((len(events.row), look.posts), dtype=np.float32)
+    for name in (name for name in _OF_HISTORY if name in weights):
+        feature, weight = USER_FEATURES[name], weights[name]
+        if isinstance(feature, ByLabel):
+            now = feature.table(look, feature.kind)[events.row]
+            fall = (weight * (now - feature.table(then, feature.kind))).astype(np.float32)
+            out += look.labels(feature.kind).spread(fall)
+        else:
+            out += np.float32(weight) * (feature(look)[events.row] - feature(then))
+    return out
+
+
 def add_weighted(out: Rows, look: Look, weights: Mapping[str, float]) -> None:
     """Add weight * feature to `out` [users, posts]; numbers that are looked up by the same labels are summed first."""
     tables: dict[str, npt.NDArray] = {}
@@ -292,5 +354,14 @@ def add_weighted(out: Rows, look: Look, weights: Mapping[str, float]) -> None:
             value = feature(look)
             value *= np.float32(weight)
             out += value
+    groups = look.groups()
+    alike = None
     for kind, summed in tables.items():
-        out += _spread(look, kind, summed.astype(np.float32))
+        rows: Rows = summed.astype(np.float32)
+        if groups is None or kind not in groups.labels:
+            out += look.labels(kind).spread(rows)
+        else:
+            part = groups.labels[kind].spread(rows)
+            alike = part if alike is None else alike + part
+    if groups is not None and alike is not None:
+        out += np.take(alike, groups.of_post, axis=1)

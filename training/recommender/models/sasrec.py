@@ -8,14 +8,14 @@ what popularity does not say. A user without history gets the prior alone.
 import zlib
 from collections.abc import Sequence
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from training.recommender.arrays import Ints
+from training.recommender.arrays import ABSENT, Ints
 from training.recommender.models.base import Blame, Events, Parts, Scores, Vocabulary, picked, removed
 from training.recommender.models.popularity import Popularity
 from training.recommender.models.sasrec_net import BUCKETS, NetShape, SasrecNet
@@ -68,6 +68,17 @@ def compact(items: npt.NDArray, length: int) -> tuple[npt.NDArray, Ints]:
     return out, sizes
 
 
+class _Read(NamedTuple):
+    """Histories as they were read: posts [users, steps] and how many, what each step says [users, steps, width], what
+    the last one says [users, width], keys and values by block."""
+
+    items: Ints
+    sizes: Ints
+    hidden: Scores
+    last: Scores
+    known: list[torch.Tensor]
+
+
 class SasrecSignal:
     """The personal part of the score: h(history) . e(post), zero without a history."""
 
@@ -89,8 +100,8 @@ class SasrecSignal:
         return picked(full, columns)
 
     def without(self, view: FeedView, users: UserBatch, columns: Ints, events: Events) -> Scores:
-        """[events, columns]: encoded again, once per removed event."""
-        return self._encode(view, removed(users, events)) @ self._posts(view)[columns].T
+        """[events, columns]: read on from the first of a user's `events`, once without each of them."""
+        return self._without(view, users, events) @ self._posts(view)[columns].T
 
     def _posts(self, view: FeedView) -> Scores:
         """[n_items, width]. A vector depends on id and content alone, so those of earlier views are kept."""
@@ -114,14 +125,58 @@ class SasrecSignal:
         self._known[view.state] = (view.content.copy(), out)
         return out
 
-    @torch.inference_mode()
     def _encode(self, view: FeedView, users: UserBatch) -> Scores:
+        """[users, width] at the end of each history, zero where there is none."""
+        return self._read(view, users).last
+
+    def _read(self, view: FeedView, users: UserBatch) -> "_Read":
+        return users.memo(f"sasrec/{id(self)}/{id(view)}/read", lambda: self._read_anew(view, users))
+
+    @torch.inference_mode()
+    def _read_anew(self, view: FeedView, users: UserBatch) -> "_Read":
         items, sizes = compact(users.item, self.net.shape.length)
         vectors = self._posts(view)[np.maximum(items, 0)]
         with torch_threads(1):
-            hidden = self.net.encode(torch.from_numpy(vectors)).numpy()
-        last = hidden[np.arange(len(sizes)), np.maximum(sizes - 1, 0)]
-        return np.where(sizes[:, None] > 0, last, np.float32(0.0))
+            hidden, known = self.net.read(torch.from_numpy(vectors))
+        after = hidden.numpy()
+        last = after[np.arange(len(sizes)), np.maximum(sizes - 1, 0)]
+        return _Read(items, sizes, after, np.where(sizes[:, None] > 0, last, np.float32(0.0)), known)
+
+    @torch.inference_mode()
+    def _without(self, view: FeedView, users: UserBatch, events: Events) -> Scores:
+        """[events, width] at the end of the history without each event.
+
+        What comes before the first event that is asked about stays as it was read. Where the network reads less than
+        the whole history, an event that is taken out lets an older one in, and all is read anew.
+        """
+        past = (users.item >= 0).cumsum(axis=1)
+        if past[:, -1].max(initial=0) > self.net.shape.length:
+            return self._encode(view, removed(users, events))
+        read = self._read(view, users)
+        step = past[events.row, events.slot] - 1
+        first = np.full(len(users), self.net.shape.length)
+        np.minimum.at(first, events.row, step)
+        start, size = first[events.row], read.sizes[events.row] - 1
+        # [events, longest tail]: which step of the whole history stands at each step after the first.
+        at = start[:, None] + np.arange(max(1, int((size - start).max())))
+        inside = at < size[:, None]
+        whole = np.minimum(at + (at >= step[:, None]), read.items.shape[1] - 1)
+        items = np.where(inside, read.items[events.row[:, None], whole], ABSENT)
+        vectors = self._posts(view)[np.maximum(items, 0)]
+        kept = int(start.max())
+        rows = torch.from_numpy(events.row)
+        before = [known[:, rows, :, :kept] for known in read.known]
+        steps = torch.from_numpy(np.minimum(at, self.net.shape.length - 1))
+        with torch_threads(1):
+            hidden = self.net.read_on(
+                torch.from_numpy(vectors), steps, before, torch.from_numpy(start)
+            ).numpy()
+        tail = size - start
+        out = hidden[np.arange(len(tail)), np.maximum(tail - 1, 0)]
+        # The last event taken out: what was read before it is the end.
+        for one in np.flatnonzero(tail == 0).tolist():
+            out[one] = read.hidden[events.row[one], size[one] - 1] if size[one] > 0 else 0.0
+        return out
 
     def parts(self) -> Parts:
         """Shape, weights, vocabulary."""

@@ -81,7 +81,9 @@ def gather(replay: Replay, cut: float, end: float, refresh_s: float, config: Sas
     chosen[early] = moment[early]
     # A post that came after the refresh cannot be ranked, so it teaches nothing either.
     chosen[(chosen >= 0) & ((code < 0) | (code >= known[chosen]))] = ABSENT
-    window, of_step = _windows(sequences, code, chosen, sequences.t < cut, config.length)
+    # Nor can one be read that came after the last refresh: the network has no vector for it.
+    readable = (sequences.t < cut) & (code >= 0) & (code < trained)
+    window, of_step = _windows(sequences, code, chosen, readable, config.length)
     return Examples(
         moments,
         hashed_content(view.state, view.content),
@@ -103,14 +105,14 @@ def _liveliest(view: FeedView) -> tuple[Ints, npt.NDArray[np.float32]]:
 
 
 def _windows(
-    sequences: Sequences, code: Ints, moment: Ints, early: npt.NDArray[np.bool_], length: int
+    sequences: Sequences, code: Ints, moment: Ints, readable: npt.NDArray[np.bool_], length: int
 ) -> tuple[Ints, Ints]:
-    """Cut the early part of each sequence into windows that overlap by one post; windows without a loss are dropped."""
+    """Cut the readable part of each sequence into windows that overlap by one post, less those without a loss."""
     windows, moments = [], []
     for start, stop in zip(sequences.starts[:-1].tolist(), sequences.starts[1:].tolist(), strict=True):
-        stop = start + int(early[start:stop].sum())
-        for begin in range(start, stop - 1, length):
-            part = slice(begin, min(begin + length + 1, stop))
+        steps = start + np.flatnonzero(readable[start:stop])
+        for begin in range(0, len(steps) - 1, length):
+            part = steps[begin : begin + length + 1]
             if (moment[part][1:] >= 0).any():
                 windows.append(_padded(code[part], length + 1))
                 moments.append(_padded(moment[part], length + 1))

@@ -44,6 +44,15 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, length, width] to the same."""
+        return self.read(x)[0]
+
+    def read(
+        self, x: Tensor, before: Tensor | None = None, seen: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """As `forward`, with the keys and values [2, batch, heads, length, width / heads] of the steps `x`.
+
+        `before`: keys and values of earlier steps; `seen` [batch, 1, length, before + length]: what each step sees.
+        """
         batch, length, width = x.shape
         qkv = (
             self.qkv(self.norm1(x))
@@ -51,11 +60,12 @@ class Block(nn.Module):
             .permute(2, 0, 3, 1, 4)
         )
         drop = self.dropout if self.training else 0.0
+        known = qkv[1:] if before is None else torch.cat([before, qkv[1:]], dim=3)
         mixed = functional.scaled_dot_product_attention(
-            qkv[0], qkv[1], qkv[2], dropout_p=drop, is_causal=True
+            qkv[0], known[0], known[1], attn_mask=seen, dropout_p=drop, is_causal=seen is None
         )
         x = x + functional.dropout(self.out(mixed.transpose(1, 2).reshape(batch, length, width)), drop)
-        return x + functional.dropout(self.down(functional.gelu(self.up(self.norm2(x)))), drop)
+        return x + functional.dropout(self.down(functional.gelu(self.up(self.norm2(x)))), drop), qkv[1:]
 
 
 class SasrecNet(nn.Module):
@@ -100,4 +110,27 @@ class SasrecNet(nn.Module):
         x = functional.dropout(x, drop)
         for block in self.blocks:
             x = block(x)
+        return self.norm(x)
+
+    def read(self, vectors: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """`encode`, and the keys and values of every block."""
+        x, kept = vectors * self.shape.width**0.5 + self.place.weight[: vectors.shape[1]], []
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            x, known = block.read(x)
+            kept.append(known)
+        return self.norm(x), kept
+
+    def read_on(self, vectors: Tensor, steps: Tensor, before: list[Tensor], sizes: Tensor) -> Tensor:
+        """[batch, length, width] after each step of `vectors` [batch, length, width], which stand at `steps` of
+        histories whose first `sizes` [batch] steps were read before: `before`, as `read` gives it.
+        """
+        x = vectors * self.shape.width**0.5 + self.place.weight[steps]
+        length, old = vectors.shape[1], before[0].shape[3]
+        earlier = (torch.arange(old) < sizes[:, None])[:, None, None, :].expand(-1, 1, length, old)
+        own = torch.ones(length, length, dtype=torch.bool).tril().expand(x.shape[0], 1, length, length)
+        seen = torch.cat([earlier, own], dim=3)
+        for block, known in zip(self.blocks, before, strict=True):
+            assert isinstance(block, Block)
+            x, _ = block.read(x, known, seen)
         return self.norm(x)

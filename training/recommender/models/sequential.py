@@ -1,6 +1,6 @@
 """The transformer over transition counts as a signal of the live feed: the chance of each known post to come next."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
@@ -10,11 +10,13 @@ from scipy import sparse, special
 from training.recommender.arrays import ABSENT, Ints
 from training.recommender.models.base import Events, Parts, Scores, Vocabulary, picked, removed
 from training.recommender.sequences import Sequences
+from training.recommender.sequential.choose import Curves
 from training.recommender.sequential.config import DENSE_ITEMS, SequentialConfig
-from training.recommender.sequential.fit import Curves, fit_sequential
+from training.recommender.sequential.fit import fit_sequential
 from training.recommender.sequential.histories import Histories
 from training.recommender.sequential.model import SequentialRecommender
 from training.recommender.sequential.network import SequentialNet
+from training.recommender.sequential.terms import Occurrences, Terms
 from training.recommender.sequential.transitions import Transitions
 from training.recommender.view import FeedView, UserBatch
 from training.result import Progress
@@ -65,13 +67,14 @@ class SequentialSignal:
             "indices": rows.indices.astype(np.int32),
             "indptr": rows.indptr.astype(np.int64),
             "weight": self.model.transitions.weight.numpy(),
-            "counts": self.model.counts,
+            "counts": self.model.occurrences.counts,
+            "latest": self.model.occurrences.latest,
         }
         arrays |= {f"net/{name}": value.numpy() for name, value in self.model.net.state_dict().items()}
         config = {
             "config": self.config.model_dump(),
             "width": self.model.net.width,
-            "adjustment": self.model.adjustment,
+            "terms": asdict(self.model.terms),
         }
         return Parts(config, arrays, {"posts": self.names})
 
@@ -89,12 +92,9 @@ class SequentialSignal:
             k.removeprefix("net/"): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("net/")
         }
         net.load_state_dict(weights)
-        adjustment = parts.config["adjustment"]
-        return cls(
-            names,
-            SequentialRecommender(net, transitions, config.length, arrays["counts"], adjustment),
-            config,
-        )
+        occurrences = Occurrences(arrays["counts"], arrays["latest"])
+        terms = Terms(**parts.config["terms"])
+        return cls(names, SequentialRecommender(net, transitions, config.length, occurrences, terms), config)
 
 
 def fit_sequential_signal(

@@ -31,6 +31,10 @@ class SparseConfig(BaseModel):
     dropout: float = Field(0.5, ge=0.0, lt=1.0, description="Dropout")
     weight_decay: float = Field(1.0, ge=0.0, description="AdamW weight decay of the embeddings")
     max_epochs: int = Field(10, ge=1, description="Epochs at most, whatever the time")
+    max_validation: int = Field(
+        2000, ge=1, description="Users that the terms' weights are chosen by, at most"
+    )
+    rehearsal: bool = Field(True, description="Whether everybody's last item is held out")
 
 
 class SequentialConfig(BaseModel):
@@ -61,6 +65,20 @@ class SequentialConfig(BaseModel):
         [0.0, 0.1, 0.2, 0.3, 0.5, 0.7],
         min_length=1,
         description="Shares of an item's log count taken off its score in use: the best on held-out users is kept",
+    )
+    net_shares: list[float] = Field(
+        [1.0, 0.7, 0.5, 0.35, 0.25, 0.12, 0.0],
+        min_length=1,
+        description="Weights of what the network says beside the counts, likewise",
+    )
+    lateness: list[float] = Field(
+        [0.0, 0.1, 0.2, 0.3, 0.45, 0.6],
+        min_length=1,
+        description="Weights of how often an item is the latest of its users, likewise",
+    )
+    rehearsal: bool = Field(
+        False,
+        description="Whether everybody's last item is held out while weights are chosen, and counted in the end",
     )
     constant_share: float = Field(0.4, ge=0.0, lt=1.0, description="Share of the training before rates fall")
     max_epochs: int = Field(40, ge=1, description="Epochs at most, whatever the time")

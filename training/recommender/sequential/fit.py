@@ -4,25 +4,25 @@ Each thread runs its half of a batch on a single core: small operations are not 
 What is returned are the weights that rank held-out items best.
 """
 
-import copy
 import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from training.recommender.arrays import Ints
-from training.recommender.ranking import TOP, ndcg
 from training.recommender.sequential.batches import Windows, batches, windows
+from training.recommender.sequential.choose import Chooser, Clock, Curves, HeldOut
 from training.recommender.sequential.config import SequentialConfig
-from training.recommender.sequential.histories import Histories, Items
-from training.recommender.sequential.model import SequentialRecommender, places_of
+from training.recommender.sequential.histories import Histories
+from training.recommender.sequential.model import SequentialRecommender
 from training.recommender.sequential.network import SequentialNet
 from training.recommender.sequential.softmax import NextItemLoss, Prior, Steps
+from training.recommender.sequential.terms import Occurrences
 from training.recommender.sequential.transitions import Transitions, places, spectral_vectors
 from training.result import Progress
 from training.threads import torch_threads
@@ -33,37 +33,6 @@ _LAST_RATE = 0.01
 """Share of the learning rates at the end."""
 _LOOKING = 0.05
 """Share of the time that may go into validation."""
-
-_LOOK_AT = 256
-"""Users measured at a time, at most."""
-_CELLS = 1 << 24
-"""Scores that exist at a time while measuring."""
-_ALL_CELLS = 1 << 28
-"""Scores of one look: a long catalogue holds fewer users out."""
-_SHORTEST = 3
-"""Users with fewer items are not held out: something has to be left to learn from."""
-
-Curves = list[dict[str, float]]
-
-
-@dataclass
-class _Clock:
-    """How much of the training is done, by time or by epochs, whichever is further."""
-
-    seconds: float
-    max_tokens: int = 1
-    began: float = field(default_factory=time.monotonic)
-    tokens: int = 0
-    looking: float = 0.0
-
-    @property
-    def elapsed(self) -> float:
-        return time.monotonic() - self.began
-
-    @property
-    def done(self) -> float:
-        """0 to 1 and beyond."""
-        return max(self.elapsed / self.seconds, self.tokens / self.max_tokens)
 
 
 @dataclass(frozen=True)
@@ -87,92 +56,41 @@ def fit_sequential(
 ) -> tuple[SequentialRecommender, Curves]:
     """Train for at most about `seconds`, counting included, on `threads` cores (0: all).
 
-    The last items of a few users are held out to choose between weights. The curves hold `train/loss` and
-    `sample/ndcg_at_10` by `step`, with `seconds`. The same seed gives the same weights on one thread, when the
-    epochs end before the time does. Raises ValueError when no user has two items or `heads` does not divide a width.
+    Held-out items choose between states of the network and between weights of the score's terms: the last ones of a
+    few users where items have many events; where they have few, those of everybody (`rehearsal`), which are in the
+    counts only in the end. The curves hold `train/loss` and `sample/ndcg_at_10` by `step`, with `seconds`. The same
+    seed gives the same weights on one thread, when the epochs end before the time does. Raises ValueError when no
+    user has two items or `heads` does not divide a width.
     """
-    clock = _Clock(seconds)
+    clock = Clock(seconds)
     threads = threads or os.cpu_count() or 1
-    histories, users, targets = _hold_out(histories, config)
-    if not (histories.lengths >= 2).any():
+    occurrences = Occurrences.of(histories)
+    config = config.for_counts(occurrences.counts)
+    held_out = HeldOut.of(histories, config)
+    if not (held_out.rest.lengths >= 2).any():
         raise ValueError("no user has two items: there is no next item to learn from")
-    counts = histories.counts()
-    config = config.for_counts(counts)
-    clock.max_tokens = int(np.maximum(histories.lengths - 1, 0).sum()) * config.max_epochs
+    clock.max_tokens = int(np.maximum(held_out.rest.lengths - 1, 0).sum()) * config.max_epochs
     with torch_threads(1), torch.random.fork_rng(devices=[]), ThreadPoolExecutor(threads) as pool:
         torch.manual_seed(config.seed)
-        transitions = Transitions.count(histories, config.transitions)
+        transitions = Transitions.count(held_out.rest, config.transitions)
         progress(f"transitions of {len(histories.items)} items counted in {clock.elapsed:.1f} s")
-        trainer = _Trainer(histories, counts, transitions, config, pool, threads)
+        if config.rehearsal:
+            # They are counted again in the end.
+            clock.seconds -= min(clock.elapsed, seconds / 2)
+        known = occurrences if config.rehearsal else Occurrences.of(held_out.rest)
+        trainer = _Trainer(held_out.rest, known.counts, transitions, config, pool, threads)
         trainer.choose_width(clock)
-        known = [histories[user] for user in users.tolist()]
-        chooser = _Chooser(trainer.net, counts, transitions, known, targets, config, clock)
+        chooser = Chooser(trainer.net, transitions, held_out, config, clock)
         chooser.look(trainer.net, 0, float("nan"))
         trainer.run(clock, chooser, progress)
-        return chooser.best, chooser.curves
-
-
-def _hold_out(histories: Histories, config: SequentialConfig) -> tuple[Histories, Ints, Ints]:
-    """Histories without the last item of a few users, those users, and the items."""
-    users = np.flatnonzero(histories.lengths >= _SHORTEST)
-    most = min(config.max_validation, max(1, _ALL_CELLS // histories.n_items))
-    size = min(most, int(config.validation_share * len(users)))
-    chosen = np.sort(np.random.default_rng(config.seed).permutation(users)[:size])
-    targets = histories.items[histories.stops[chosen] - 1].astype(np.int64)
-    return histories.without_last(chosen), chosen, targets
-
-
-class _Chooser:
-    """Keeps the weights, and the share of popularity taken off, that rank the held-out items best."""
-
-    def __init__(
-        self,
-        net: SequentialNet,
-        counts: Ints,
-        transitions: Transitions,
-        histories: list[Items],
-        targets: Ints,
-        config: SequentialConfig,
-        clock: _Clock,
-    ) -> None:
-        self.histories, self.targets = histories, targets
-        self.counts, self.transitions, self.config, self.clock = counts, transitions, config, clock
-        self.best, self.value, self.curves = self._model(net, 0.0), -1.0, list[dict[str, float]]()
-        self.cost = 0.0
-
-    def look(self, net: SequentialNet, step: int, loss: float) -> float:
-        """Measure weights, and keep them when they are the best so far. Returns NDCG@10."""
-        began = time.monotonic()
-        value, adjustment = self._measure(net)
-        if value >= self.value:
-            self.best, self.value = self._model(copy.deepcopy(net), adjustment), value
-        self.cost = time.monotonic() - began
-        self.clock.looking += self.cost
-        row = {"step": step, "seconds": self.clock.elapsed, "sample/ndcg_at_10": value}
-        self.curves.append(row | ({"train/loss": loss} if np.isfinite(loss) else {}))
-        return value
-
-    def _measure(self, net: SequentialNet) -> tuple[float, float]:
-        """The best NDCG@10, and the share of popularity taken off that it needs: the least of equals."""
-        shares = self.config.adjustments
-        if not len(self.targets):
-            return 0.0, 0.0
-        gains = np.zeros(len(shares))
-        was_training = net.training
-        model, popularity = self._model(net, 0.0), np.log1p(self.counts).astype(np.float32)
-        users = min(_LOOK_AT, max(1, _CELLS // net.n_items))
-        for first in range(0, len(self.targets), users):
-            part, target = self.histories[first : first + users], self.targets[first : first + users]
-            scores = model.score(part)
-            for index, share in enumerate(shares):
-                adjusted = scores - np.float32(share) * popularity
-                gains[index] += ndcg(places_of(adjusted, part, target), TOP).sum()
-        net.train(was_training)
-        best = int(np.argmax(gains))
-        return float(gains[best] / len(self.targets)), shares[best]
-
-    def _model(self, net: SequentialNet, adjustment: float) -> SequentialRecommender:
-        return SequentialRecommender(net, self.transitions, self.config.length, self.counts, adjustment)
+        best, curves = chooser.best, chooser.curves
+        if config.rehearsal:
+            # The table of the rehearsal goes before the next one comes: either may have a gigabyte.
+            net, terms = best.net, best.terms
+            del transitions, trainer, chooser, best
+            transitions = Transitions.count(histories, config.transitions)
+            best = SequentialRecommender(net, transitions, config.length, occurrences, terms)
+        return best, curves
 
 
 class _Trainer:
@@ -191,17 +109,20 @@ class _Trainer:
         self.log_share = np.log(np.maximum(counts, 1e-9) / counts.sum())
         self.sampled = histories.n_items > config.full_items
         self.counts = counts
+        widest = max(config.width, config.narrow)
+        self.spectrum = None if self.sampled else spectral_vectors(transitions, widest)
         self._build(config.width)
 
     def _build(self, width: int) -> None:
         self.net = SequentialNet(self.counts, self.config, width)
-        if not self.sampled:
-            self.net.start_from(spectral_vectors(self.transitions, width))
+        if self.spectrum is not None:
+            # The leading vectors come first.
+            self.net.start_from(self.spectrum[:, :width])
         self.parameters = list(self.net.parameters())
         self.optimizers = self._optimizers()
         self.rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
 
-    def choose_width(self, clock: _Clock) -> None:
+    def choose_width(self, clock: Clock) -> None:
         """Time one step, the second, at the full width; fall back to the narrow one when the epochs would be few."""
         part, batch = next(self._epoch())
         for _ in range(2):
@@ -212,7 +133,7 @@ class _Trainer:
         epochs = tokens_left * self.config.max_epochs / clock.max_tokens
         self._build(self.config.width if epochs >= self.config.epochs_wanted else self.config.narrow)
 
-    def run(self, clock: _Clock, chooser: _Chooser, progress: Progress) -> None:
+    def run(self, clock: Clock, chooser: Chooser, progress: Progress) -> None:
         """Steps until the time or the epochs are over."""
         step, losses = 0, list[float]()
         self.net.train()
@@ -236,12 +157,12 @@ class _Trainer:
             for batch in batches(cut, self.config.tokens, self.rng):
                 yield part, batch
 
-    def _look(self, chooser: _Chooser, step: int, losses: Sequence[float], progress: Progress) -> None:
+    def _look(self, chooser: Chooser, step: int, losses: Sequence[float], progress: Progress) -> None:
         if not losses:
             return
         loss = float(np.mean(losses[-100:]))
         value = chooser.look(self.net, step, loss)
-        progress(f"step {step}: loss {loss:.3f}, validation NDCG@10 {value:.4f}")
+        progress(f"step {step}: loss {loss:.3f}, validation NDCG@10 {value:.4f}, {chooser.terms}")
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         """Muon (Jordan 2024) for what maps vectors to vectors; tables, gains and biases stay with AdamW."""

@@ -26,15 +26,16 @@ class Calibration:
     error: float
     bins: Floats
 
-    def metrics(self, window: str) -> dict[str, float]:
-        """As MLflow shows them: `test/actions/like/log_loss`, ..."""
+    @property
+    def metrics(self) -> dict[str, float]:
+        """As MLflow shows them: `actions/like/log_loss`, ... Not under `test/`, whose names all candidates share."""
         known = {
             "cases": float(self.cases),
             "log_loss": self.log_loss,
             "log_loss_base_rate": self.base_log_loss,
             "calibration_error": self.error,
         }
-        return {f"{window}/actions/{metric_name(self.action)}/{name}": value for name, value in known.items()}
+        return {f"actions/{metric_name(self.action)}/{name}": value for name, value in known.items()}
 
 
 def calibration(action: str, predicted: Floats, happened: Floats, base_rate: float) -> Calibration:

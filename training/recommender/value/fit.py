@@ -250,7 +250,7 @@ class FittedActions:
     @property
     def metrics(self) -> dict[str, float]:
         """Of the calibration, all actions."""
-        return {name: value for one in self.calibrations for name, value in one.metrics("test").items()}
+        return {name: value for one in self.calibrations for name, value in one.metrics.items()}
 
 
 def fit_actions(

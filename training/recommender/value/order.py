@@ -11,6 +11,7 @@ import numpy as np
 from training.bundle import Bundle
 from training.recommender.arrays import Ints
 from training.recommender.data import Bools, Floats
+from training.recommender.feed.selection import leading
 from training.recommender.models.base import Recommender, Scores
 from training.recommender.ranking import TOP, ndcg
 from training.recommender.value.exposures import ACTIONS
@@ -38,14 +39,15 @@ class Scored:
     columns: Ints | None = None
     chances: Reals | None = None
 
-    def of(self, item: int) -> dict[str, float] | None:
-        """Probability of each action on a post (code); None for one not looked at."""
+    def of(self, items: Ints) -> list[dict[str, float] | None]:
+        """Probability of each action on each of `items` (codes); None for one not looked at."""
+        out: list[dict[str, float] | None] = [None] * len(items)
         if self.columns is None or self.chances is None:
-            return None
-        at = np.flatnonzero(self.columns == item)
-        if len(at) == 0:
-            return None
-        return dict(zip(self.actions, self.chances[:-1, at[0]].tolist(), strict=True))
+            return out
+        place, at = np.nonzero(items[:, None] == self.columns)
+        for where, chances in zip(place.tolist(), self.chances[:-1, at].T.tolist(), strict=True):
+            out[where] = dict(zip(self.actions, chances, strict=True))
+        return out
 
 
 def score_one(
@@ -59,9 +61,7 @@ def score_one(
 ) -> Scored:
     """Scoring of a request: `scores` [n_items] are the ranking model's, k of `candidates` will be shown."""
     n = max(heads.depth, k)
-    columns = candidates
-    if n < len(candidates):
-        columns = candidates[np.argpartition(-scores[candidates], n - 1)[:n]]
+    columns = leading(scores, candidates, n)
     if len(columns) == 0:
         return Scored(scores)
     chances, log_chance = heads.look(view, users, scores, columns)

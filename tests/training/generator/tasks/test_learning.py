@@ -18,7 +18,7 @@ from training.generator.side_by_side import side_by_side
 from training.generator.tasks.examples import Example, Examples
 from training.generator.tasks.form import MARKS, OWN, POST, WRITE
 from training.generator.tasks.history import History
-from training.generator.tasks.measure import missing_tasks, task_metrics
+from training.generator.tasks.measure import missing_tasks, target_bits, task_metrics
 from training.generator.tasks.model import TaskModel, remembered
 from training.generator.tasks.prompt import Turn, reply_prompt
 from training.generator.tokenizer import END_ID
@@ -122,18 +122,19 @@ def test_a_plain_text_is_scored_as_without_a_cache(model: LanguageModel) -> None
 
 
 @pytest.mark.parametrize(("lang", "name"), [("en", "zorkepmilfel"), ("zh", "岚沐栩汀")])
-def test_a_reply_takes_up_the_name_that_only_its_post_has(model: LanguageModel, lang: str, name: str) -> None:
+def test_a_reply_is_expected_to_take_up_the_name_in_its_post(
+    model: LanguageModel, lang: str, name: str
+) -> None:
     post = {"en": f"Has anyone with icy lakes seen the {name}?", "zh": f"有结冰的湖面的人见过{name}吗？"}[
         lang
     ]
-    how = {"max_tokens": 24, "temperature": 0.7, "top_p": 0.9, "seed": 3}
-    replies, others = (
-        sample_texts(model, reply_prompt([Turn(text)], lang).plain, 20, **how)
-        for text in (post, post.replace(name, "it"))
-    )
-    assert sum(name in text for text in replies) >= 3
-    assert not any(name in text for text in others)
-    assert not any(mark in text for text in replies for mark in MARKS)
+    reply = {"en": f"I have seen the {name} too. 17", "zh": f"我也见过{name}。 17"}[lang]
+    prompts = [reply_prompt([Turn(text)], lang).plain for text in (post, post.replace(name, "it"))]
+    knowing, other = target_bits(model, [(prompt, reply) for prompt in prompts], 4096)
+    assert knowing < other - 3
+    said = sample_texts(model, prompts[0], 8, max_tokens=16, temperature=0.7, top_p=0.9, seed=3)
+    assert any(text.strip() for text in said)
+    assert not any(mark in text for text in said for mark in MARKS)
 
 
 def test_a_prompt_of_the_own_past_is_worth_something_and_anothers_is_not(
