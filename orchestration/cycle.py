@@ -88,10 +88,15 @@ def read_training_tables(settings: Settings, model: Kind, snapshot: int) -> Tabl
 
 
 def fingerprint(model: Kind, hashes: dict[str, str], config: BaseModel) -> str:
-    """Hex SHA-256 of the content of the family's tables, the configuration and the project's code."""
+    """Hex SHA-256 of the content of the family's tables, the configuration, the base model that it names and the
+    project's code.
+    """
+    from training.generator.pretrained.source import identity
+
     known = {
         "tables": {name: hashes[name] for name in TABLES[model]},
         "config": config.model_dump(mode="json"),
+        "base_model": identity(getattr(config, "base_model", "")),
         "code": code_digest(),
     }
     return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
@@ -99,13 +104,17 @@ def fingerprint(model: Kind, hashes: dict[str, str], config: BaseModel) -> str:
 
 def _located(settings: Settings, config: BaseModel) -> BaseModel:
     """The configuration with the files that the settings name, where it names no others: weights of actions that the
-    server uses, texts labelled as abusive. Raises UserError for a file of labels that cannot be read.
+    server uses, texts labelled as abusive, the base model. Raises UserError for a file of labels that cannot be read.
     """
     from training.generator.config import GeneratorConfig
     from training.recommender.config import RecommenderConfig
 
     if isinstance(config, GeneratorConfig):
-        return config.model_copy(update={"abuse": config.abuse.located(settings.abuse_labels)})
+        named = {
+            "abuse": config.abuse.located(settings.abuse_labels),
+            "base_model": config.base_model or settings.base_model,
+        }
+        return config.model_copy(update=named)
     if not isinstance(config, RecommenderConfig) or config.actions.weights or settings.action_weights is None:
         return config
     actions = config.actions.model_copy(update={"weights": str(settings.action_weights)})

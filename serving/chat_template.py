@@ -24,6 +24,7 @@ from serving.openai_shapes import Message
 from serving.problems import ProblemError
 from training.generator.tasks.form import OWN, POST, WRITE, inert
 from training.generator.tasks.prompt import TaskPrompt
+from training.generator.tokenizer import Rendered
 
 TEMPLATE_FILE = "chat_template.jinja"
 TASKS_FILE = "tasks.json"
@@ -60,7 +61,7 @@ def render(messages: Sequence[Message], template: str | None) -> str:
         raise ProblemError(
             "invalid-field", f"messages: the model's chat template refuses them: {error}", [entry]
         ) from error
-    return text
+    return Rendered(text)
 
 
 def _refuse(reason: str) -> None:

@@ -84,6 +84,11 @@ class Settings(BaseSettings):
     moderation: ModerationSettings = Field(
         ModerationSettings(), description="What generators may be asked and may say, `TIDEGATE_MODERATION_*`."
     )
+    base_model: str = Field(
+        "",
+        description="Public model that every training of the generator fine-tunes as one more candidate: `smollm2`, a "
+        "folder, a GGUF file or a Hugging Face id; empty: none.",
+    )
     log_format: Literal["console", "json"] = Field(
         "console", description="Structured logs for people or machines."
     )
@@ -103,6 +108,13 @@ class Settings(BaseSettings):
     @classmethod
     def _given(cls, value: object) -> object:
         return value or None
+
+    @field_validator("base_model")
+    @classmethod
+    def _located(cls, value: str) -> str:
+        """A path holds wherever a process is started; what is no path is a name."""
+        path = Path(value).expanduser()
+        return str(path.absolute()) if value and path.exists() else value
 
     @field_validator("home", "action_weights", "abuse_labels")
     @classmethod

@@ -13,6 +13,10 @@ _USE = {
         "Continues or drafts short posts in the languages of its corpus. A small model trained from scratch: it knows "
         "no facts and must not be asked for any."
     ),
+    "base_model": (
+        "Continues or drafts posts in the languages of its corpus, and answers in conversations as far as its base "
+        "model was taught to. What it says of facts is not checked."
+    ),
 }
 _LIMITS = {
     "recommender": (
@@ -50,6 +54,28 @@ def _metric_rows(model: str, candidate: Candidate) -> list[str]:
     return rows
 
 
+def _base(candidate: Candidate) -> dict[str, str]:
+    """What the manifest says of a base model; empty for a model from scratch."""
+    found: dict[str, str] = candidate.bundle.manifest["extra"].get("base_model", {})
+    return found
+
+
+def _base_model(candidate: Candidate) -> list[str]:
+    base = _base(candidate)
+    if not base:
+        return []
+    return [
+        f"## Base model\n`{base['name']}` ({base['title']}), weights with SHA-256 `{base['sha256']}`, licence "
+        f"{base['licence']}. Trained by others: what it read, and whether held-out documents were among it, is not "
+        "known here: its figures may look better for it."
+    ]
+
+
+def _licence(candidate: Candidate) -> str:
+    base = _base(candidate)
+    return f"that of the base model, {base['licence']}" if base else "as the project"
+
+
 def model_card(model: str, candidate: Candidate, outcome: TrainingOutcome, lineage: dict[str, Any]) -> str:
     """The card of one candidate: use, data, method, figures with 95 % intervals, slices, limits, lineage."""
     slices = sorted(
@@ -66,7 +92,7 @@ def model_card(model: str, candidate: Candidate, outcome: TrainingOutcome, linea
     parts = [
         f"# {model}: {candidate.name}",
         f"**Role in this cycle:** {role}.",
-        f"## Intended use\n{_USE[model]}",
+        f"## Intended use\n{_USE['base_model' if _base(candidate) else model]}",
         f"## Data\nLake snapshot {lineage['lake.snapshot']}:\n{rows}\n\n"
         f"Weights have seen nothing at or after {candidate.bundle.trained_until.isoformat()}; held-out window "
         f"{outcome.window[0].isoformat()} to {outcome.window[1].isoformat()}.",
@@ -74,10 +100,11 @@ def model_card(model: str, candidate: Candidate, outcome: TrainingOutcome, linea
         + "\n".join(_metric_rows(model, candidate)),
         "## By slice\n"
         + ("\n".join(f"- {name}: {value:.4f}" for name, value in slices) or "none large enough"),
+        *_base_model(candidate),
         f"## Limits\n{_LIMITS[model]}",
         "## Notes\n" + ("\n".join(f"- {note}" for note in outcome.notes) or "none"),
         f"## Lineage\nBundle digest `{candidate.bundle.digest}`, features `{lineage['features.digest']}`, "
-        f"code `{lineage['code.digest']}`. Fitted in {candidate.seconds:.1f} s. Licence: as the project; the data's "
-        "own terms apply to what was learnt from it.",
+        f"code `{lineage['code.digest']}`. Fitted in {candidate.seconds:.1f} s. Licence: {_licence(candidate)}; the "
+        "data's own terms apply to what was learnt from it.",
     ]
     return "\n\n".join(parts) + "\n"

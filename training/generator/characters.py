@@ -34,7 +34,8 @@ _STATES = 8
 
 
 def _bytes_table() -> np.ndarray:
-    table = np.full((_STATES, 256), _REFUSED, np.int8)
+    # The last row is that of _REFUSED, from which nothing leads on.
+    table = np.full((_STATES + 1, 256), _REFUSED, np.int8)
     for state, first, last, then in _RULES:
         table[state, first : last + 1] = then
     return table
@@ -45,13 +46,14 @@ class CharacterRules:
 
     def __init__(self, token_bytes: list[bytes]) -> None:
         table = _bytes_table()
-        self.after = np.empty((_STATES, len(token_bytes)), np.int8)
-        for token, data in enumerate(token_bytes):
-            state = np.arange(_STATES, dtype=np.int8)
-            for byte in data:
-                state = np.where(state == _REFUSED, state, table[state, byte])
-            # Special tokens have no bytes: a document does not end within a character.
-            self.after[:, token] = state if data else np.where(state == WHOLE, WHOLE, _REFUSED)
+        lengths = np.array([len(data) for data in token_bytes])
+        begins, joined = np.cumsum(lengths) - lengths, np.frombuffer(b"".join(token_bytes), np.uint8)
+        self.after = np.tile(np.arange(_STATES, dtype=np.int8)[:, None], (1, len(token_bytes)))
+        for place in range(int(lengths.max(initial=0))):
+            longer = np.flatnonzero(lengths > place)
+            self.after[:, longer] = table[self.after[:, longer], joined[begins[longer] + place]]
+        # Special tokens have no bytes: a document does not end within a character.
+        self.after[np.ix_(np.arange(_STATES) != WHOLE, lengths == 0)] = _REFUSED
         marks = {mark.encode() for mark in MARKS}
         self.allowed = self.after != _REFUSED
         self.allowed[:, [token for token, data in enumerate(token_bytes) if data in marks]] = False

@@ -1,5 +1,7 @@
 """Every hyper-parameter of the text generators, in groups, with its meaning: the Launchpad shows these descriptions."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from training.abuse.config import AbuseConfig
@@ -122,8 +124,44 @@ class TransformerConfig(_Group):
     batch_rows: int = Field(8, ge=1, description="Rows in one step")
 
 
+class PretrainedConfig(_Group):
+    """Fine-tuning of the public model that `base_model` names."""
+
+    method: Literal["lora", "full"] = Field(
+        "lora", description="`lora`: adapters of low rank, merged at the end; `full`: all weights"
+    )
+    rank: int = Field(16, ge=1, description="Rank of the adapters, on every linear layer of the blocks")
+    alpha: float = Field(32.0, gt=0.0, description="Adapters are scaled by this over the rank")
+    dropout: float = Field(
+        0.0, ge=0.0, lt=1.0, description="Share of the adapters' inputs dropped in training"
+    )
+    learning_rate: float = Field(
+        0.0, ge=0.0, description="Peak learning rate; 0: 2e-4 for adapters, 2e-5 for all weights"
+    )
+    weight_decay: float = Field(0.0, ge=0.0, description="Decoupled weight decay of matrices")
+    max_seconds: float = Field(
+        300.0, gt=0.0, description="Wall time of fitting, looks at validation included"
+    )
+    max_steps: int = Field(100_000, ge=1, description="Most optimiser steps")
+    row_tokens: int = Field(256, ge=8, description="Tokens in one packed row")
+    batch_rows: int = Field(4, ge=1, description="Rows in one step")
+    context: int = Field(
+        512,
+        ge=16,
+        description="Most tokens that one prediction looks back on, in scoring and serving; at most what the model "
+        "was built for",
+    )
+    evaluations: int = Field(4, ge=1, description="Looks at the validation documents besides the first")
+    evaluation_documents: int = Field(60, ge=5, description="Validation documents at each look")
+    threads: int = Field(0, ge=0, description="Threads that share a step's rows; 0: one a core")
+    allow_download: bool = Field(
+        False,
+        description="Fetch a Hugging Face id that is not in the local cache; off: nothing leaves the machine",
+    )
+
+
 class FitConfig(_Group):
-    """The training loop, the same for both networks."""
+    """The training loop, the same for all networks."""
 
     warmup_share: float = Field(
         0.05, ge=0.0, lt=1.0, description="Share of the budget in which the rate rises"
@@ -215,6 +253,14 @@ class GeneratorConfig(_Group):
     ngram: NgramConfig = Field(default_factory=NgramConfig, description="n-gram model")
     lstm: LstmConfig = Field(default_factory=LstmConfig, description="Recurrent network")
     transformer: TransformerConfig = Field(default_factory=TransformerConfig, description="Transformer")
+    base_model: str = Field(
+        "",
+        description="Public model to fine-tune as one more candidate: `smollm2`, a folder, a GGUF file or a Hugging "
+        "Face id; empty: none",
+    )
+    pretrained: PretrainedConfig = Field(
+        default_factory=PretrainedConfig, description="Fine-tuning of `base_model`"
+    )
     fit: FitConfig = Field(default_factory=FitConfig, description="Training loop")
     tasks: TaskConfig = Field(default_factory=TaskConfig, description="Documents of tasks")
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig, description="Scoring and choice")

@@ -14,7 +14,6 @@ import torch
 from training.generator.characters import WHOLE
 from training.generator.mixture import LanguageModel
 from training.generator.networks import State
-from training.generator.ngram import NgramModel
 from training.generator.tokenizer import END_ID
 
 LONGEST_PROMPT = 512
@@ -53,7 +52,7 @@ class Decoder:
         self._model, self._rows = model, rows
         context = _context(model)
         again = context - context // 2 + 1 if context is not None else 1
-        self._tokens = np.full((rows, max(_order(model) - 1, again)), END_ID, np.int64)
+        self._tokens = np.full((rows, max(model.order - 1, again)), END_ID, np.int64)
         self._characters = np.full(rows, WHOLE)
         self._covered = np.zeros(rows, np.int64)
         self._state = None
@@ -121,14 +120,14 @@ class Decoder:
         Something must have been read before.
         """
         tokens = self._with_filling(tokens)
-        count, order = tokens.shape[1], _order(self._model)
+        count, order = tokens.shape[1], self._model.order
         earlier = np.concatenate([self._tokens, tokens], axis=1)[:, 1 - count - order : -1]
         before = self._hidden
         hidden = self._advance(tokens)
         if before is not None and hidden is not None:
             hidden = torch.cat([before[:, None], hidden[:, :-1]], dim=1).flatten(0, 1)
         recent = np.stack([earlier[:, at : at + order - 1] for at in range(count)], axis=1)
-        p = self._model.next_token(hidden, recent.reshape(-1, order - 1))
+        p = self._model.next_token(hidden, recent.reshape(len(tokens) * count, order - 1))
         return p.reshape(len(tokens), count, -1)[: self._rows]
 
     def probabilities(self) -> np.ndarray:
@@ -140,7 +139,7 @@ class Decoder:
         return p
 
     def _recent(self) -> np.ndarray:
-        return self._tokens[:, self._tokens.shape[1] + 1 - _order(self._model) :]
+        return self._tokens[:, self._tokens.shape[1] + 1 - self._model.order :]
 
     def _with_filling(self, tokens: np.ndarray) -> np.ndarray:
         beyond = len(self._tokens) - self._rows
@@ -208,11 +207,6 @@ def _read_together(begun: Decoder, prompts: Sequence[Sequence[int]]) -> Decoder:
 def _steady(index: np.ndarray) -> np.ndarray:
     """`index`, filled up with repetitions to a multiple of `_STEADY`."""
     return np.resize(index, -(-len(index) // _STEADY) * _STEADY)
-
-
-def _order(model: LanguageModel) -> int:
-    ngram: NgramModel | None = model.ngram
-    return ngram.order if ngram is not None else 1
 
 
 def _context(model: LanguageModel) -> int | None:

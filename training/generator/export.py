@@ -7,6 +7,8 @@
 - `tasks.json`: there where the model has learned the sections of `tasks.form`
 - `abuse.json`, `abuse.safetensors`: the classifiers that filter and judge its texts, where there are labels
 - `golden.json`: greedy completions, asked before the bundle goes into service
+
+A pretrained model has `safety.json` and `golden.json` of these, and files of its own: see `pretrained/model.py`.
 """
 
 import json
@@ -32,6 +34,8 @@ from training.generator.llama import LlamaNetwork, LlamaSizes
 from training.generator.mixture import Gate, LanguageModel
 from training.generator.networks import Network, RecurrentNetwork
 from training.generator.ngram import NgramModel
+from training.generator.pretrained.model import PretrainedModel
+from training.generator.pretrained.model import read as read_pretrained
 from training.generator.product import PriorWeight
 from training.generator.prompts import PROMPTS, SAMPLING_PROMPTS
 from training.generator.sample import TextGenerator
@@ -44,7 +48,8 @@ from training.generator.transformer import TransformerNetwork
 from training.privacy.find import mask
 
 ARCHITECTURES = ("ngram", "lstm", "transformer")
-"""Cheapest first."""
+"""Of the models from scratch, cheapest first."""
+PRETRAINED = "pretrained"
 WEIGHTS, CONFIG, SAFETY, GOLDEN = "weights.safetensors", "config.json", "safety.json", "golden.json"
 TASKS = "tasks.json"
 _GOLDEN_TOKENS = 24
@@ -88,24 +93,24 @@ def export(
     Raises BundleError when there is something already, OSError."""
 
     def write_files(folder: Path) -> None:
-        model.tokenizer.save(folder)
-        (folder / WEIGHTS).write_bytes(save(_arrays(model)))
+        _write_parts(folder, model, network_config)
         write_models(folder, abuse or AbuseModels())
-        sizes = {"network": network_config, "ngram_order": model.ngram.order}
         golden = golden_requests(model, guard=abuse.guard if abuse else None)
         questions = {"canaries": [canary.to_dict() for canary in canaries], "prompts": list(SAMPLING_PROMPTS)}
         if isinstance(model, TaskModel):
             reads = dict(zip(KINDS, model.cache.reads.tolist(), strict=True))
-            (folder / TASKS).write_text(json.dumps({"prompt_tokens_read": reads}, indent=2) + "\n", "utf-8")
-        for name, value in ((CONFIG, sizes), (SAFETY, questions), (GOLDEN, golden)):
-            (folder / name).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            _write_json(folder / TASKS, {"prompt_tokens_read": reads})
+        for name, value in ((SAFETY, questions), (GOLDEN, golden)):
+            _write_json(folder / name, value)
 
     parameters = sum(p.numel() for p in model.network.parameters()) if model.network is not None else 0
-    facts = {
+    facts: dict[str, Any] = {
         "vocabulary": model.tokenizer.size,
         "parameters": parameters,
-        "ngrams": sum(len(order.keys) for order in model.ngram.orders),
+        "ngrams": sum(len(order.keys) for order in model.ngram.orders) if model.ngram is not None else 0,
     }
+    if isinstance(model, PretrainedModel):
+        facts["base_model"] = model.provenance.to_dict()
     return write_bundle(
         target,
         "generator",
@@ -117,13 +122,28 @@ def export(
     )
 
 
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _write_parts(folder: Path, model: LanguageModel, network_config: dict[str, Any]) -> None:
+    if isinstance(model, PretrainedModel):
+        model.write(folder)
+        return
+    if model.ngram is None:
+        raise ValueError("only a pretrained network goes without an n-gram model")
+    model.tokenizer.save(folder)
+    (folder / WEIGHTS).write_bytes(save(_arrays(model, model.ngram)))
+    _write_json(folder / CONFIG, {"network": network_config, "ngram_order": model.ngram.order})
+
+
 def _parts(model: LanguageModel) -> dict[str, nn.Module]:
     parts = {"network": model.network, "gate": model.gate}
     return {name: part for name, part in parts.items() if part is not None}
 
 
-def _arrays(model: LanguageModel) -> dict[str, np.ndarray]:
-    arrays = model.ngram.arrays()
+def _arrays(model: LanguageModel, ngram: NgramModel) -> dict[str, np.ndarray]:
+    arrays = ngram.arrays()
     if isinstance(model, TaskModel):
         arrays |= {"cache.weights": model.cache.weights, "cache.reads": model.cache.reads}
     for prefix, part in _parts(model).items():
@@ -134,7 +154,7 @@ def _arrays(model: LanguageModel) -> dict[str, np.ndarray]:
 
 def read_model(bundle: Bundle) -> LanguageModel:
     """The model of a verified bundle. Raises BundleError when it is no generator or its parts do not fit together."""
-    if bundle.kind != "generator" or bundle.architecture not in ARCHITECTURES:
+    if bundle.kind != "generator" or bundle.architecture not in (*ARCHITECTURES, PRETRAINED):
         raise BundleError(f"{bundle.path} holds a {bundle.kind} {bundle.architecture}, not a known generator")
     try:
         return _read(bundle.path, bundle.architecture)
@@ -145,6 +165,8 @@ def read_model(bundle: Bundle) -> LanguageModel:
 
 
 def _read(folder: Path, architecture: str) -> LanguageModel:
+    if architecture == PRETRAINED:
+        return read_pretrained(folder)
     sizes = json.loads((folder / CONFIG).read_text("utf-8"))
     arrays = load_file(folder / WEIGHTS)
     tokenizer = Tokenizer.load(folder)

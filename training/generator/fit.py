@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from training.generator.config import FitConfig, LstmConfig, TransformerConfig
+from training.generator.config import FitConfig
 from training.generator.mixture import read
 from training.generator.networks import Network
 from training.generator.ngram import join_documents
 from training.generator.product import Prior, score_product
-from training.generator.steps import Rows, Steps
+from training.generator.steps import NetworkConfig, Rows, Steps
 from training.generator.tokenizer import END_ID
 from training.result import Progress
 
@@ -64,7 +64,7 @@ def packed_rows(
 
 
 def _epochs(
-    documents: list[np.ndarray], config: LstmConfig | TransformerConfig, rng: np.random.Generator
+    documents: list[np.ndarray], config: NetworkConfig, rng: np.random.Generator
 ) -> Iterator[tuple[Rows, float]]:
     """Batches without end, and the share of an epoch in each."""
     while True:
@@ -127,7 +127,7 @@ def fit_network(
     documents: list[np.ndarray],
     validation: list[np.ndarray],
     validation_bytes: int,
-    config: LstmConfig | TransformerConfig,
+    config: NetworkConfig,
     fit: FitConfig,
     batch_tokens: int,
     seed: int,
@@ -136,13 +136,15 @@ def fit_network(
     *,
     prior: Prior | None = None,
     threads: int = 1,
+    look_first: bool = False,
 ) -> FitReport:
     """Fit `network` in place on documents (ids without end tokens) and leave it with its best weights.
 
     `validation_bytes` are the UTF-8 bytes of the validation documents; `report_look` is told the number and the bits a
     byte of each look at them, and may raise to end the fit. With a `prior` the network learns what its n-gram model
-    lacks, and the weight between them is fitted too. Each step's rows are shared out over `threads`. Raises ValueError
-    when the loss is not a number.
+    lacks, and the weight between them is fitted too. Each step's rows are shared out over `threads`. With
+    `look_first` there is a look before the first step, for weights that are good already. Raises ValueError when the
+    loss is not a number.
     """
     report = FitReport()
     looks = _Looks(validation, validation_bytes, batch_tokens, prior)
@@ -151,7 +153,7 @@ def fit_network(
     with torch.random.fork_rng(devices=[]), Steps(network, config, fit, prior, threads) as steps:
         torch.manual_seed(seed)
         # From here on: making an optimiser may import for seconds, and the rate follows the clock.
-        began, next_look, smoothed = time.monotonic(), 1 / fit.evaluations, math.nan
+        began, next_look, smoothed = time.monotonic(), 0.0 if look_first else 1 / fit.evaluations, math.nan
         while True:
             by_steps = report.steps / config.max_steps
             by_time = (time.monotonic() - began) / config.max_seconds
@@ -159,9 +161,10 @@ def fit_network(
             if spent >= next_look or spent >= 1:
                 bits = looks.look(network, report.steps)
                 alone = "" if prior is not None else " without n-grams"
+                loss_so_far = f", training loss {smoothed:.3f}" if report.steps else ""
                 progress(
-                    f"step {report.steps}, {min(spent, 1):.0%} of the budget: validation {bits:.3f} bits/byte{alone}, "
-                    f"training loss {smoothed:.3f}"
+                    f"step {report.steps}, {min(spent, 1):.0%} of the budget: validation {bits:.3f} bits/byte{alone}"
+                    f"{loss_so_far}"
                 )
                 report.curves.append({"step": float(report.steps), "validation/bits_per_byte_network": bits})
                 report_look(looks.taken, bits)

@@ -7,6 +7,7 @@ documents that neither of the two has seen: on training text both look better th
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from training.generator.networks import Network
 from training.generator.ngram import NgramModel
 from training.generator.product import PriorWeight, score_product
 from training.generator.reading import read_batches
-from training.generator.tokenizer import END_ID, SPECIAL, Tokenizer
+from training.generator.tokenizer import END_ID, Tokenizer
 
 _GATE_WIDTH = 16
 _GATE_STEPS = 400
@@ -61,21 +62,29 @@ class LanguageModel:
     """Tokenizer, n-gram model and, unless this is the n-gram candidate, a network with its gate.
 
     A `Gate` mixes the probabilities of the two; with a `PriorWeight` the network corrects those of the n-gram model.
+    A network that was pretrained on other text stands alone: it has neither n-gram model nor gate.
     """
 
     def __init__(
         self,
         tokenizer: Tokenizer,
-        ngram: NgramModel,
+        ngram: NgramModel | None,
         network: Network | None = None,
         gate: Gate | PriorWeight | None = None,
     ) -> None:
-        if (network is None) != (gate is None):
-            raise ValueError("a network needs a gate, and a gate a network")
+        if (gate is None) != (network is None or ngram is None) or (network is None and ngram is None):
+            raise ValueError(
+                "a gate belongs between an n-gram model and a network, and one of the two must be there"
+            )
         self.tokenizer, self.ngram, self.network, self.gate = tokenizer, ngram, network, gate
-        if network is not None and gate is not None:
-            network.eval()
-            gate.eval()
+        for part in (network, gate):
+            if part is not None:
+                part.eval()
+
+    @property
+    def order(self) -> int:
+        """Tokens in the longest n-gram; 1 without an n-gram model."""
+        return self.ngram.order if self.ngram is not None else 1
 
     def score(self, documents: list[np.ndarray], batch_tokens: int = 4096) -> TokenScores:
         """Score documents given as ids without end tokens; each is read on its own, from the end token on.
@@ -84,6 +93,9 @@ class LanguageModel:
         of a long document.
         """
         network, gate = self.network, self.gate
+        if self.ngram is None:
+            log_network = read(_needed(network), documents, batch_tokens).log_network
+            return TokenScores(log_network, log_network)
         if network is not None and isinstance(gate, PriorWeight):
             return TokenScores(score_product(network, gate, self.ngram, documents, batch_tokens), None)
         p, masses = self.ngram.score(_joined(documents))
@@ -108,23 +120,35 @@ class LanguageModel:
         `recent` holds the newest `order - 1` tokens of each row, `hidden` [rows, hidden] the network's newest vector;
         more rows of it than of `recent` are no part of the answer (see `Decoder`).
         """
-        p, masses = self.ngram.distribution(recent)
-        if self.network is not None and self.gate is not None:
-            if hidden is None:
-                raise ValueError("the network's hidden vectors are missing")
-            rows, beyond = len(recent), len(hidden) - len(recent)
-            padded = functional.pad(torch.from_numpy(masses), (0, 0, 0, beyond))
-            gate, logits = (
-                self.gate(hidden, padded)[:rows].double(),
-                self.network.logits(hidden)[:rows].double(),
-            )
-            if isinstance(self.gate, PriorWeight):
-                p = functional.softmax(logits + gate * torch.from_numpy(p).log(), dim=-1).numpy()
-            else:
-                share = torch.sigmoid(gate).numpy()[:, None]
-                p = (1 - share) * functional.softmax(logits, dim=-1).numpy() + share * p
-        p[:, [token for token in range(len(SPECIAL)) if token != END_ID]] = 0.0
+        p = self._distribution(hidden, recent)
+        p[:, END_ID] += p[:, self.tokenizer.other_ends].sum(axis=1)
+        p[:, self.tokenizer.silent] = 0.0
         return p / p.sum(axis=1, keepdims=True)
+
+    def _distribution(self, hidden: torch.Tensor | None, recent: np.ndarray) -> np.ndarray:
+        if self.network is None:
+            return _needed(self.ngram).distribution(recent)[0]
+        if hidden is None:
+            raise ValueError("the network's hidden vectors are missing")
+        rows, beyond = len(recent), len(hidden) - len(recent)
+        logits = self.network.logits(hidden)[:rows].double()
+        if self.ngram is None or self.gate is None:
+            return functional.softmax(logits, dim=-1).numpy()
+        p, masses = self.ngram.distribution(recent)
+        gate = self.gate(hidden, functional.pad(torch.from_numpy(masses), (0, 0, 0, beyond)))[:rows].double()
+        if isinstance(self.gate, PriorWeight):
+            return functional.softmax(logits + gate * torch.from_numpy(p).log(), dim=-1).numpy()
+        share = torch.sigmoid(gate).numpy()[:, None]
+        return (1 - share) * functional.softmax(logits, dim=-1).numpy() + share * p
+
+
+_Part = TypeVar("_Part")
+
+
+def _needed(part: _Part | None) -> _Part:
+    if part is None:
+        raise ValueError("a model has a network or an n-gram model")
+    return part
 
 
 def _joined(documents: list[np.ndarray]) -> np.ndarray:

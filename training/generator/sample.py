@@ -73,7 +73,8 @@ class TextGenerator:
         if isinstance(self._model, TaskModel) and any(mark in prompt for mark in MARKS):
             limit = max(limit, REMEMBERED)
         # A token has no more characters than bytes, so nothing is cut before encoding that could be read.
-        return self._model.tokenizer.encode(prompt[-limit * self._longest_token :])[-limit:]
+        newest = type(prompt)(prompt[-limit * self._longest_token :])
+        return self._model.tokenizer.encode(newest)[-limit:]
 
     def batch(self) -> TextBatch:
         """For texts of this model side by side."""

@@ -8,7 +8,8 @@ from training.generator.export import read_model
 from training.generator.mixture import LanguageModel
 from training.generator.prompts import PROMPTS, REPLIED
 from training.generator.sample import sample_texts
-from training.generator.tasks.prompt import Turn, reply_prompt
+from training.generator.tasks.model import rendered
+from training.generator.tasks.prompt import TaskPrompt, Turn, reply_prompt
 from training.threads import torch_threads
 
 SAMPLES = 2
@@ -35,22 +36,23 @@ def side_by_side(bundles: Mapping[str, Bundle | None], config: SafetyConfig) -> 
     return table
 
 
-def _prompts() -> list[tuple[str, str, str, str]]:
+def _prompts() -> list[tuple[str, str, str, str | TaskPrompt]]:
     """Task, language, what a reader sees, and what the model reads."""
+    plain: list[tuple[str, str, str, str | TaskPrompt]]
     plain = [("continue", lang, text, text) for lang, texts in PROMPTS.items() for text in texts]
     replies = [
-        ("reply", lang, text, reply_prompt([Turn(text)], lang).plain)
+        ("reply", lang, text, reply_prompt([Turn(text)], lang))
         for lang, texts in REPLIED.items()
         for text in texts
     ]
     return plain + replies
 
 
-def _said(model: LanguageModel, prompt: str, config: SafetyConfig, number: int) -> list[str]:
+def _said(model: LanguageModel, prompt: str | TaskPrompt, config: SafetyConfig, number: int) -> list[str]:
     with torch_threads(1):
         return sample_texts(
             model,
-            prompt,
+            prompt if isinstance(prompt, str) else rendered(model, prompt),
             SAMPLES,
             max_tokens=config.sample_tokens,
             temperature=config.temperature,

@@ -13,11 +13,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training.generator.config import FitConfig, LstmConfig, TransformerConfig
+from training.generator.config import FitConfig, LstmConfig, PretrainedConfig, TransformerConfig
 from training.generator.muon import Muon
 from training.generator.networks import Network
 from training.generator.product import Prior
 
+NetworkConfig = LstmConfig | TransformerConfig | PretrainedConfig
 _LEAST_WIDTH = 96
 """Narrower products gain nothing from half precision."""
 _PAYS = 1.3
@@ -62,7 +63,7 @@ class Steps:
     def __init__(
         self,
         network: Network,
-        config: LstmConfig | TransformerConfig,
+        config: NetworkConfig,
         fit: FitConfig,
         prior: Prior | None,
         threads: int,
@@ -135,7 +136,7 @@ class Steps:
 
 def _optimisers(
     network: Network,
-    config: LstmConfig | TransformerConfig,
+    config: NetworkConfig,
     fit: FitConfig,
     prior: Prior | None,
     threads: int,

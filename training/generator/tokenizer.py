@@ -8,7 +8,7 @@ tokens of Weibo posts and 0.4 % more bits a byte.)
 
 import math
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +34,19 @@ _PIECES = (
 )
 
 
-def _byte_of_character() -> dict[str, int]:
+@cache
+def byte_of_character() -> dict[str, int]:
     """The printable stand-ins that byte-level encoding uses for bytes (GPT-2's table), inverted."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
     table = {chr(byte): byte for byte in printable}
     return table | {chr(256 + rank): byte for rank, byte in enumerate(others)}
+
+
+class Rendered(str):
+    """A prompt that a bundle's chat template made: the special tokens in it are meant, nobody else wrote any."""
+
+    __slots__ = ()
 
 
 class Tokenizer:
@@ -100,7 +107,7 @@ class Tokenizer:
     @cached_property
     def token_bytes(self) -> list[bytes]:
         """The bytes of each token; special tokens have none."""
-        table = _byte_of_character()
+        table = byte_of_character()
         pieces = [self._encoder.id_to_token(token) for token in range(self.size)]
         return [b"" if piece in SPECIAL else bytes(table[c] for c in piece or "") for piece in pieces]
 

@@ -18,12 +18,20 @@ from training.generator.data import Corpus, Documents, split_corpus
 from training.generator.decoder import Decoder
 from training.generator.described import HeldOut, describe
 from training.generator.evaluate import bits_per_byte, choose, document_bits, window_metrics
-from training.generator.export import build_network, export, read_abuse, read_model, read_questions
+from training.generator.export import (
+    PRETRAINED,
+    build_network,
+    export,
+    read_abuse,
+    read_model,
+    read_questions,
+)
 from training.generator.fit import FitReport, fit_network
 from training.generator.guard import guarded, learn_abuse
 from training.generator.mixture import Gate, LanguageModel, fit_gate
 from training.generator.networks import Network
 from training.generator.ngram import NgramModel
+from training.generator.pretrained.source import require
 from training.generator.product import Prior, PriorWeight
 from training.generator.prompts import PROMPTS
 from training.generator.report import bits_by_model, bits_by_slice, comparison, loss_curves, samples_page
@@ -73,10 +81,12 @@ def train(
     """Fit, choose and measure every model; bundles are written to `out_dir`/<model>.
 
     `documents` has a row a document with the columns `data.COLUMNS`, `reports` what users reported and hid of them (see
-    `abuse.labels.reported`). Raises NotEnoughDataError saying what is missing,
-    UserError for a table that lacks a column, ValueError for a configuration that does not hold together, BundleError
-    when `out_dir` already holds a bundle.
+    `abuse.labels.reported`). Raises NotEnoughDataError saying what is missing, UserError for a table without a column
+    or a base model that is not there, ValueError for a configuration that does not hold together, BundleError when
+    `out_dir` already holds a bundle.
     """
+    if config.base_model:
+        require(config.base_model, config.pretrained)
     corpus = split_corpus(documents, config.corpus)
     abuse = learn_abuse(documents, reports, corpus, config.abuse, progress)
     corpus = guarded(corpus, abuse.guard, config.corpus.leave_out_abuse, progress)
@@ -128,6 +138,8 @@ class Trainer:
         self._tokenizer = Tokenizer.fit(fitting.texts, n_bytes, config.tokenizer)
         self._fitting_authors, self._authors = fitting.authors, fitting.authors + corpus.calibration.authors
         self._crossed: CrossFitted | None = None
+        # Where no gate is to be calibrated, the calibration documents are for training.
+        self._documents, self._validation = fitting.plus(corpus.calibration), corpus.validation
         self._fitting, self._calibration = self._encode(fitting), self._encode(corpus.calibration)
         part = corpus.validation.take(_spread(len(corpus.validation), config.fit.evaluation_documents))
         self._looks, self._looks_bytes = self._encode(part), int(part.n_bytes.sum())
@@ -174,7 +186,31 @@ class Trainer:
         fitted = {"ngram": Fitted(model, self._config.ngram.model_dump(), {}, self._seconds)}
         for name, config in (("lstm", self._config.lstm), ("transformer", self._config.transformer)):
             fitted[name] = self._fit(name, config)
+        if self._config.base_model:
+            fitted[PRETRAINED] = self._fine_tune()
         return fitted
+
+    def _fine_tune(self) -> Fitted:
+        from training.generator.pretrained.fit import fine_tune
+        from training.generator.pretrained.model import load
+
+        began = time.monotonic()
+        config, base_model = self._config.pretrained, self._config.base_model
+        model = load(base_model, config)
+        report = fine_tune(
+            model,
+            self._documents,
+            self._validation,
+            config,
+            self._config.fit,
+            self._config.evaluation.batch_tokens,
+            self._config.seed,
+            lambda line: self._progress(f"{PRETRAINED}: {line}"),
+            lambda look, bits: self._report(PRETRAINED, look, bits),
+        )
+        told = {f"base_model.{name}": value for name, value in model.provenance.to_dict().items()}
+        params = config.model_dump() | told | {"base_model": base_model, "ended_by": report.ended_by}
+        return Fitted(model, params, {}, time.monotonic() - began, report)
 
     def _fit(self, name: str, config: LstmConfig | TransformerConfig) -> Fitted:
         began = time.monotonic()
@@ -294,6 +330,11 @@ def _outcome(
         f"Test window {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {corpus.test.num_rows} documents.",
         "Early stopping looked at validation documents on which the models are then compared.",
     ]
+    if config.base_model:
+        notes.append(
+            f"The base model {config.base_model} was trained by others on text that is not known here: it may have "
+            "read held-out documents, and look better for it."
+        )
     metrics = {name: entry.metrics for name, entry in fitted.items()}
     table = comparison(metrics, best, notes)
     shared = {"seed": config.seed, **config.corpus.model_dump(), **config.tokenizer.model_dump()}

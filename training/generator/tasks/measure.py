@@ -15,6 +15,7 @@ from training.generator.data import Corpus
 from training.generator.mixture import LanguageModel
 from training.generator.tasks.examples import Example, Examples
 from training.generator.tasks.history import History
+from training.generator.tasks.model import rendered
 from training.generator.tasks.prompt import TASKS
 
 LEAST = 20
@@ -82,9 +83,11 @@ def task_metrics(
         out[f"{_TEST}bits_per_byte/task/continue"] = float(bits.sum() / _bytes([b for _, b in halves]).sum())
     if not examples:
         return out
-    with_prompt = _bits(model, [(e.prompt.plain, e.target) for e in examples], config)
+    with_prompt = _bits(model, [(rendered(model, e.prompt), e.target) for e in examples], config)
     alone = _bits(model, [("", e.target) for e in examples], config)
-    swapped = _bits(model, [(e.other.plain if e.other else "", e.target) for e in examples], config)
+    swapped = _bits(
+        model, [(rendered(model, e.other) if e.other else "", e.target) for e in examples], config
+    )
     n_bytes, tasks = _bytes([e.target for e in examples]), np.array([e.task for e in examples])
     for task in np.unique(tasks):
         inside = tasks == task

@@ -7,6 +7,7 @@ import numpy as np
 
 from training.generator.mixture import LanguageModel, TokenScores
 from training.generator.tasks.cache import PromptCache, Recollection
+from training.generator.tasks.prompt import TaskPrompt
 
 REMEMBERED = 2048
 """Tokens of a task's prompt that are remembered, however few of them the network reads."""
@@ -37,3 +38,8 @@ def remembered(model: LanguageModel, prompt: Sequence[int]) -> tuple[list[int], 
         return list(prompt), None
     read = model.cache.visible(np.asarray(prompt, np.int64))
     return read.tolist(), model.cache.recollection(prompt)
+
+
+def rendered(model: LanguageModel, prompt: TaskPrompt) -> str:
+    """What `model` continues: marked sections where it has learned them, else the texts, a line each."""
+    return prompt.plain if isinstance(model, TaskModel) else prompt.lines

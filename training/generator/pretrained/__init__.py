@@ -1,0 +1,1 @@
+"""Starting from a public model: found offline, fine-tuned on the corpus, served like any other generator."""
