@@ -12,7 +12,7 @@ from serving.library import Library
 from serving.openai_shapes import Message
 from serving.task_answers import cited, extracted_summary
 from tests.serving.fakes import TEXTS, Publisher, write_state, write_texts
-from tests.serving.process import Server
+from tests.serving.process import Server, until
 from training.generator.tasks.form import MARKS, OWN, POST, WRITE
 from training.generator.tasks.prompt import Turn, reply_prompt
 from training.generator.tasks.quote import Post
@@ -166,6 +166,7 @@ def test_a_model_that_follows_instructions_writes_and_is_told_what_is_quoted(pub
     publisher.state("s1")
     with Server(publisher.home) as server:
         server.wait_for("generator", "1")
+        until(lambda: server.http.post("/v1/tasks/answer", json={"question": "Anything?"}).status_code == 200)
         choice = ask(server, "answer", question="How much sun do tomatoes need?", temperature=0)["choices"][0]
         assert choice["method"] == "abstractive"
         assert choice["text"] == "Six hours [1]"
