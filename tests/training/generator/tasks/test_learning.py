@@ -164,10 +164,13 @@ def test_a_share_of_none_leaves_the_networks_text_alone(corpus: Corpus) -> None:
     counts = []
     for share in (0.0, 0.3):
         config = tiny()
-        config.tasks.share = share
+        config.tasks.share, config.fit.on_ngrams = share, False
         lines: list[str] = []
         Trainer(corpus, draw_canaries(config.safety, 1), config, lines.append)
         counts.append(lines[0].split(" of tasks")[0].split()[-1])
+    config.fit.on_ngrams = True
+    with pytest.raises(ValueError, match="on_ngrams"):
+        Trainer(corpus, [], config, lines.append)
     assert counts[0] == "0"
     assert int(counts[1]) > 10
 
