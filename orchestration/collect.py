@@ -83,6 +83,8 @@ class Collector:
     champion_snapshot: int
     progress: Progress
     pages: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """Tables for a reviewer, by artifact path: columns by name."""
     _failures: list[Failure] = field(default_factory=list)
 
     def collect(self) -> Evidence:
@@ -103,6 +105,8 @@ class Collector:
             evidence = replace(
                 evidence, preferences=self._part("preferences", lambda: self._preferences(known))
             )
+        if self.model == "generator":
+            self._part("texts side by side", self._side_by_side)
         if tables is not None:
             evidence = self._scores(self._drift(evidence))
         return replace(evidence, failures=tuple(self._failures))
@@ -299,6 +303,15 @@ class Collector:
         report = safety_report(bundle, SafetyConfig()) | refusal_measures(bundle.path)
         measures = tuple(SafetyMeasure(name, value) for name, value in sorted(report.items()))
         return SafetyEvidence(self.candidate.bundle.digest, measures, datetime.now(UTC))
+
+    def _side_by_side(self) -> None:
+        """What champion and candidate say to the same prompts; nothing is decided by it, but it has to be there."""
+        from training.generator.config import SafetyConfig
+        from training.generator.side_by_side import side_by_side
+
+        champion = self.champion.bundle if self.champion is not None else None
+        table = side_by_side({"champion": champion, "candidate": self.candidate.bundle}, SafetyConfig())
+        self.tables["samples/side_by_side.json"] = table
 
     def _serving(self) -> ServingEvidence:
         from serving.probe import probe_bundle

@@ -106,6 +106,8 @@ def _judged(
     evidence = collector.collect()
     if collector.pages:
         desk.registry.attach(candidate.run_id, collector.pages)
+    for name, columns in collector.tables.items():
+        desk.registry.attach_table(candidate.run_id, name, columns)
     return Verdict(desk.gate.judge(evidence).row, pages=tuple(sorted(collector.pages)))
 
 

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from serving import problems
 from serving.middleware import RequestMiddleware
 from serving.models import Loaders, trained
-from serving.routes import chat, completions, docs, health, home, journals, models, recommendations
+from serving.routes import chat, completions, docs, health, home, journals, models, recommendations, tasks
 from serving.services import Services
 from serving.settings import Settings
 from training.recommender.value.weights import WatchedWeights
@@ -52,6 +52,7 @@ def create_app(settings: Settings, loaders: Loaders | None = None) -> FastAPI:
         openapi_tags=[
             {"name": "recommendations", "description": "Posts for a user, with reasons."},
             {"name": "generation", "description": "Texts, in the shapes of the OpenAI API."},
+            {"name": "tasks", "description": "Drafts, replies, summaries and answers, with their sources."},
             {
                 "name": "journal",
                 "description": "What users did and thought; durable before it is acknowledged.",
@@ -64,7 +65,7 @@ def create_app(settings: Settings, loaders: Loaders | None = None) -> FastAPI:
     app.state.services = parts
     app.add_middleware(RequestMiddleware, metrics=parts.metrics, max_body_bytes=settings.max_body_bytes)
     problems.install(app)
-    for module in (recommendations, completions, chat, journals, models, health, home, docs):
+    for module in (recommendations, completions, chat, tasks, journals, models, health, home, docs):
         app.include_router(module.router)
     # Built now, so that the first reader does not wait for it; FastAPI does not collect what `responses` refer to.
     app.openapi()["components"]["schemas"]["ProblemDocument"] = problems.ProblemDocument.model_json_schema()

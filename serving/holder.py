@@ -16,6 +16,7 @@ import structlog
 
 from serving import chat_template, golden
 from serving.feed import LiveFeed, StateInfo
+from serving.library import Shelf
 from serving.metrics import Metrics
 from serving.models import Loaders
 from serving.moderation import Moderator
@@ -76,10 +77,12 @@ class Refusal:
 class ChampionHolder:
     """Loads what the pointers name. `champion` may be read from any thread; the watcher is the only writer."""
 
-    def __init__(self, settings: Settings, loaders: Loaders, feed: LiveFeed, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, loaders: Loaders, feed: LiveFeed, shelf: Shelf, metrics: Metrics
+    ) -> None:
         self._settings = settings
         self._loaders = loaders
-        self._feed = feed
+        self._feed, self._shelf = feed, shelf
         self._metrics = metrics
         self._champions: dict[Kind, Champion] = {}
         self._stop = threading.Event()
@@ -245,4 +248,6 @@ class ChampionHolder:
     def _load_state(self, pointer: StatePointer) -> None:
         state = self._loaders.state(pointer.folder)
         info = StateInfo(pointer.id, pointer.lake_snapshot, pointer.published_at, datetime.now(UTC))
+        # First, so that a server that is ready has the texts, too; without the feed's new state they do no harm.
+        self._shelf.put(pointer.folder)
         self._feed.publish(state, info, pointer.table("interactions"))

@@ -35,6 +35,9 @@ KINDS: dict[str, Kind] = {
     "bad-request": Kind(400, "The request cannot be read", "See `detail`."),
     "not-found": Kind(404, "There is nothing here", "The calls are listed at /docs."),
     "unknown-model": Kind(404, "No such model", "GET /v1/models lists the models that answer."),
+    "unknown-post": Kind(
+        404, "No such post", "Only posts with a published text answer; send the text itself."
+    ),
     "method-not-allowed": Kind(405, "Wrong method", "The Allow header lists the methods of this path."),
     "body-too-large": Kind(
         413, "The body is too large", "Send less in one request; `detail` states the limit."
@@ -50,6 +53,9 @@ KINDS: dict[str, Kind] = {
     "not-ready": Kind(503, "Not ready", "`refused` says what could not be loaded, and why."),
     "no-state": Kind(
         503, "The feed's state is not loaded", "It is published with a promotion; /readyz says more."
+    ),
+    "no-texts": Kind(
+        503, "No texts of posts are published", "They are published with a promotion; /readyz says more."
     ),
     "no-champion": Kind(503, "No model is promoted", "Promote one; /readyz says what is loaded and why not."),
     "not-durable": Kind(503, "Nothing was stored", "The disk refused the write; send the same again later."),

@@ -9,6 +9,7 @@ from fastapi import Request
 from serving.feed import LiveFeed
 from serving.holder import Champion, ChampionHolder
 from serving.journal import Journal
+from serving.library import Shelf
 from serving.metrics import Metrics
 from serving.models import Loaders
 from serving.pool import GenerationPool
@@ -25,6 +26,7 @@ class Services:
     settings: Settings
     metrics: Metrics
     feed: LiveFeed
+    shelf: Shelf
     holder: ChampionHolder
     pool: GenerationPool
     events: Journal
@@ -37,12 +39,13 @@ class Services:
     def build(cls, settings: Settings, loaders: Loaders) -> "Services":
         """All parts for `settings`."""
         metrics = Metrics()
-        feed = LiveFeed(metrics)
+        feed, shelf = LiveFeed(metrics), Shelf()
         return cls(
             settings=settings,
             metrics=metrics,
             feed=feed,
-            holder=ChampionHolder(settings, loaders, feed, metrics),
+            shelf=shelf,
+            holder=ChampionHolder(settings, loaders, feed, shelf, metrics),
             pool=GenerationPool(settings.max_concurrent_generations, settings.max_batched_texts, metrics),
             events=_journal("events", settings, metrics),
             feedback=_journal("feedback", settings, metrics),

@@ -71,6 +71,11 @@ class Settings(BaseSettings):
         None,
         description="What each action is worth, as YAML; empty: the project's own. Read again when it changes.",
     )
+    published_texts: int = Field(
+        20_000,
+        ge=0,
+        description="Newest posts whose texts the server gets, for drafts, replies, summaries and answers.",
+    )
     abuse_labels: Path | None = Field(
         None,
         description="Texts labelled as abusive (1) or not (0): CSV with the columns `text` and `label`; empty: what "

@@ -193,6 +193,10 @@ class MlflowRegistry:
         for name, text in files.items():
             self._client.log_text(run_id, text, name)
 
+    def attach_table(self, run_id: str, name: str, columns: Mapping[str, list[str]]) -> None:
+        """Store a table as an artifact of a run, where MLflow's UI shows and compares tables."""
+        self._client.log_table(run_id, dict(columns), name)
+
 
 def save_pyfunc(target: Path, bundle_path: Path, kind: Kind) -> None:
     """Save the bundle as an MLflow model: models-from-code, the bundle as its artifact, versions as installed."""

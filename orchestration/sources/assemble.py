@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 
 from orchestration.sources.coerce import Errors, coerce, from_python
 from orchestration.sources.identity import derive_event_id
-from orchestration.sources.language import detect_languages
 from orchestration.sources.schema import ERROR_COLUMN, ROW_COLUMN, STREAMS, batch_schema
+from training.languages import detect_languages
 
 
 def _fill(stream: str, batch: pa.RecordBatch) -> pa.RecordBatch:

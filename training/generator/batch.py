@@ -15,6 +15,7 @@ import numpy as np
 from training.generator.decoder import Decoder, prompt_limit
 from training.generator.mixture import LanguageModel
 from training.generator.sampling import Sampling, Settings, pick
+from training.generator.tasks.model import remembered
 from training.generator.text_row import Piece, TextRow, TokenChance, chance_of
 from training.generator.tokenizer import END_ID, Tokenizer
 
@@ -88,9 +89,11 @@ class TextBatch:
 
     def add(self, prompt: Sequence[int], samplings: Sequence[Sampling]) -> list[TextRow]:
         """Begin texts that all continue `prompt`, which is read once; at most `prompt_limit` of its newest tokens."""
-        prompt = prompt[-prompt_limit(self._model) :]
-        rows = [TextRow(sampling, prompt, self._model.tokenizer) for sampling in samplings]
-        self._prompts.append(_Prompt(self._model, prompt, rows))
+        read, memory = remembered(self._model, prompt)
+        read = read[-prompt_limit(self._model) :]
+        known = prompt if memory is not None else read
+        rows = [TextRow(sampling, known, self._model.tokenizer, memory) for sampling in samplings]
+        self._prompts.append(_Prompt(self._model, read, rows))
         return rows
 
     def drop(self, row: TextRow) -> None:
@@ -107,6 +110,8 @@ class TextBatch:
         p = self._each(lambda decoder, _: _finite(decoder.probabilities()), outcomes)
         if p is None:
             return outcomes
+        for place, row in enumerate(self._rows):
+            p[place] = row.recalled(p[place])
         tokens, going = self._draw(p), []
         for place, row in enumerate(self._rows):
             try:

@@ -1,6 +1,11 @@
-"""Which tokens may follow so that bytes stay whole characters of UTF-8: Unicode's table 3-7 as an automaton."""
+"""Which tokens may follow so that bytes stay whole characters of UTF-8: Unicode's table 3-7 as an automaton.
+
+Marks of task sections may not follow either: they stand in prompts alone.
+"""
 
 import numpy as np
+
+from training.generator.tasks.form import MARKS
 
 WHOLE = 0
 """The state between two characters."""
@@ -49,5 +54,7 @@ class CharacterRules:
             self.after[:, longer] = table[self.after[:, longer], joined[begins[longer] + place]]
         # Special tokens have no bytes: a document does not end within a character.
         self.after[np.ix_(np.arange(_STATES) != WHOLE, lengths == 0)] = _REFUSED
+        marks = {mark.encode() for mark in MARKS}
         self.allowed = self.after != _REFUSED
+        self.allowed[:, [token for token, data in enumerate(token_bytes) if data in marks]] = False
         """bool [states, vocabulary]"""

@@ -188,6 +188,30 @@ class FitConfig(_Group):
     )
 
 
+class TaskConfig(_Group):
+    """Documents of tasks beside the plain ones: drafts, replies, conversations, summaries, answers."""
+
+    share: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="Bytes of task documents that a network is fitted on, as a share of the plain ones. 0: none, which "
+        "did as well within half a minute: what a prompt is worth is learned by the cache of the prompt",
+    )
+    context_bytes: int = Field(
+        320,
+        ge=64,
+        description="UTF-8 bytes of the prompts that a network learns from: about what it looks back on",
+    )
+    prompt_bytes: int = Field(1200, ge=64, description="UTF-8 bytes of the prompts that are answered")
+    window: int = Field(
+        96, ge=8, description="Tokens of a prompt that a network reads, where it reads prompts"
+    )
+    own_posts: int = Field(8, ge=1, description="Earlier posts of a writer in the prompt of a draft")
+    ancestors: int = Field(3, ge=1, description="Posts of a conversation in the prompt of a reply")
+    measured: int = Field(100, ge=20, description="Held-out examples of each task that are scored")
+
+
 class EvaluationConfig(_Group):
     """Bits per byte, and the choice among the candidates."""
 
@@ -238,6 +262,7 @@ class GeneratorConfig(_Group):
         default_factory=PretrainedConfig, description="Fine-tuning of `base_model`"
     )
     fit: FitConfig = Field(default_factory=FitConfig, description="Training loop")
+    tasks: TaskConfig = Field(default_factory=TaskConfig, description="Documents of tasks")
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig, description="Scoring and choice")
     abuse: AbuseConfig = Field(default_factory=AbuseConfig, description="Abuse classifier")
     safety: SafetyConfig = Field(default_factory=SafetyConfig, description="Leak and behaviour tests")

@@ -17,6 +17,8 @@ from training.generator.config import CorpusConfig
 from training.generator.near_copies import near_copies
 
 COLUMNS = ("document_id", "text", "lang", "community", "author_id", "created_at")
+LINKS = ("answers_id", "thread_id")
+"""Columns that say what a document answers and which conversation it belongs to; a corpus may lack them."""
 _NO_LANGUAGE = "und"
 _NO_COMMUNITY = "none"
 
@@ -77,6 +79,8 @@ class Corpus:
     """UTC; every training document is older, every held-out one is not."""
     window: tuple[datetime, datetime]
     """UTC, half-open: the test window."""
+    rows: pa.Table
+    """All usable rows, oldest first, with `COLUMNS` and what there is of `LINKS`."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -98,7 +102,8 @@ def _in_time_order(table: pa.Table) -> tuple[pa.Table, np.ndarray, list[str]]:
     missing = set(COLUMNS) - set(table.column_names)
     if missing:
         raise UserError(f"the corpus lacks the column {min(missing)}")
-    timed = table.select(list(COLUMNS)).filter(pc.is_valid(table["created_at"]))
+    links = [name for name in LINKS if name in table.column_names]
+    timed = table.select([*COLUMNS, *links]).filter(pc.is_valid(table["created_at"]))
     notes = []
     if timed.num_rows < table.num_rows:
         notes.append(f"{table.num_rows - timed.num_rows} documents without a time were left out.")
@@ -164,6 +169,7 @@ def split_corpus(table: pa.Table, config: CorpusConfig) -> Corpus:
         test=test,
         trained_until=until,
         window=window,
+        rows=rows,
         notes=notes,
     )
 

@@ -15,6 +15,8 @@ from training.generator.data import Documents
 from training.generator.mixture import LanguageModel
 
 SLICES = ("lang", "community", "length_bucket")
+PERIOD = "month"
+"""A slice in time, of the test window's documents; the gate does not judge by it."""
 COMMUNITIES = 8
 """Largest communities that are slices of their own; the rest is `other`."""
 LENGTHS = ((240, "long"), (80, "medium"), (0, "short"))
@@ -61,8 +63,10 @@ def window_metrics(scores: pa.Table, config: EvaluationConfig, seed: int) -> dic
     name = "test/bits_per_byte"
     bits, n_bytes = scores["bits"].to_numpy(), scores["n_bytes"].to_numpy()
     out = bits_per_byte(name, bits, n_bytes, config.bootstrap, seed)
-    for kind in SLICES:
-        labels = np.array(scores[kind].to_pylist(), dtype=object)
+    months = [f"{moment:%Y-%m}" for moment in scores["occurred_at"].to_pylist()]
+    slices = {kind: scores[kind].to_pylist() for kind in SLICES} | {PERIOD: months}
+    for kind, values in slices.items():
+        labels = np.array(values, dtype=object)
         for value in sorted(set(labels.tolist())):
             inside = labels == value
             if inside.sum() >= config.min_slice_documents:

@@ -1,9 +1,10 @@
 """Generators as bundles: weights and counts, configuration, vocabulary, what the safety report asks, golden requests.
 
-- `weights.safetensors`: `ngram.*`, and of a network also `network.*` and `gate.*`
+- `weights.safetensors`: `ngram.*`, of a network also `network.*` and `gate.*`, and `cache.*` where tasks were learnt
 - `config.json`: sizes by which the parts are put together again
 - `tokenizer.json`: see `tokenizer.py`
 - `safety.json`: planted canaries and the prompts of the sampled texts
+- `tasks.json`: there where the model has learned the sections of `tasks.form`
 - `abuse.json`, `abuse.safetensors`: the classifiers that filter and judge its texts, where there are labels
 - `golden.json`: greedy completions, asked before the bundle goes into service
 
@@ -38,6 +39,10 @@ from training.generator.pretrained.model import read as read_pretrained
 from training.generator.product import PriorWeight
 from training.generator.prompts import PROMPTS, SAMPLING_PROMPTS
 from training.generator.sample import TextGenerator
+from training.generator.tasks.cache import PromptCache
+from training.generator.tasks.counted import SectionedNgram, mark_ids
+from training.generator.tasks.form import KINDS
+from training.generator.tasks.model import TaskModel
 from training.generator.tokenizer import END_ID, Tokenizer
 from training.generator.transformer import TransformerNetwork
 from training.privacy.find import mask
@@ -46,6 +51,7 @@ ARCHITECTURES = ("ngram", "lstm", "transformer")
 """Of the models from scratch, cheapest first."""
 PRETRAINED = "pretrained"
 WEIGHTS, CONFIG, SAFETY, GOLDEN = "weights.safetensors", "config.json", "safety.json", "golden.json"
+TASKS = "tasks.json"
 _GOLDEN_TOKENS = 24
 _CLEAR = 1.01
 """A greedy choice this many times likelier than the second stays first when another processor rounds differently."""
@@ -91,6 +97,9 @@ def export(
         write_models(folder, abuse or AbuseModels())
         golden = golden_requests(model, guard=abuse.guard if abuse else None)
         questions = {"canaries": [canary.to_dict() for canary in canaries], "prompts": list(SAMPLING_PROMPTS)}
+        if isinstance(model, TaskModel):
+            reads = dict(zip(KINDS, model.cache.reads.tolist(), strict=True))
+            _write_json(folder / TASKS, {"prompt_tokens_read": reads})
         for name, value in ((SAFETY, questions), (GOLDEN, golden)):
             _write_json(folder / name, value)
 
@@ -170,6 +179,8 @@ def _parts(model: LanguageModel) -> dict[str, nn.Module]:
 
 def _arrays(model: LanguageModel, ngram: NgramModel) -> dict[str, np.ndarray]:
     arrays = ngram.arrays()
+    if isinstance(model, TaskModel):
+        arrays |= {"cache.weights": model.cache.weights, "cache.reads": model.cache.reads}
     for prefix, part in _parts(model).items():
         # `named_parameters` names tied weights once.
         arrays |= {f"{prefix}.{name}": p.detach().numpy() for name, p in part.named_parameters()}
@@ -194,13 +205,18 @@ def _read(folder: Path, architecture: str) -> LanguageModel:
     sizes = json.loads((folder / CONFIG).read_text("utf-8"))
     arrays = load_file(folder / WEIGHTS)
     tokenizer = Tokenizer.load(folder)
-    ngram = NgramModel.from_arrays(tokenizer.size, sizes["ngram_order"], arrays)
+    ngram = SectionedNgram.over(
+        NgramModel.from_arrays(tokenizer.size, sizes["ngram_order"], arrays), tokenizer
+    )
     network = build_network(architecture, tokenizer.size, sizes["network"])
     # Bundles of earlier releases, and those fitted without a prior, mix probabilities.
     kind = Gate if "gate.out.weight" in arrays else PriorWeight
     gate = kind(network.width, ngram.order - 1) if network is not None else None
     model = LanguageModel(tokenizer, ngram, network, gate)
-    known = {name for name in arrays if name.startswith("ngram.")}
+    if "cache.weights" in arrays:
+        cache = PromptCache(arrays["cache.weights"], arrays["cache.reads"], mark_ids(tokenizer))
+        model = TaskModel.of(model, cache)
+    known = {name for name in arrays if name.startswith(("ngram.", "cache."))}
     for prefix, part in _parts(model).items():
         known |= _fill(part, prefix, arrays)
     if surplus := set(arrays) - known:

@@ -1,21 +1,32 @@
 """Figures and texts of a training cycle. matplotlib is imported when a figure is drawn."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from training.generator.evaluate import SLICES
+import numpy as np
+
+from training.generator.evaluate import PERIOD, SLICES, bootstrap_ratios
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from training.generator.samples import Continued
+
 _BLUE, _ORANGE, _GREY = "#3366aa", "#cc6633", "#999999"
 _TEST = "test/bits_per_byte"
+_BINS = 12
+_LEAST_IN_BIN = 20
+
+
+def _empty(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _figure(width: float, height: float) -> tuple["Figure", Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = _empty(width, height)
     return figure, figure.subplots()
 
 
@@ -54,7 +65,7 @@ def bits_by_slice(name: str, metrics: dict[str, float]) -> "Figure":
     """Test bits per byte of one model in every slice."""
     found = [
         (f"{kind} / {key.rsplit('/', 1)[1]}", value)
-        for kind in SLICES
+        for kind in (*SLICES, PERIOD)
         for key, value in metrics.items()
         if key.startswith(f"{_TEST}/{kind}/")
     ]
@@ -64,6 +75,71 @@ def bits_by_slice(name: str, metrics: dict[str, float]) -> "Figure":
     axes.invert_yaxis()
     axes.set(xlabel=_TEST, title=f"{name}: bits per byte by slice")
     axes.legend(loc="lower right")
+    return figure
+
+
+def bits_over_time(
+    name: str, times: np.ndarray, bits: np.ndarray, n_bytes: np.ndarray, test_from: datetime
+) -> "Figure":
+    """Bits per byte of validation and test documents by when they were written, with 95 % intervals: drift shows.
+
+    `times` are microseconds since 1970, UTC, one a document; bins hold equally many documents.
+    """
+    order = np.argsort(times, kind="stable")
+    parts = np.array_split(order, max(1, min(_BINS, len(order) // _LEAST_IN_BIN)))
+    middles = [np.datetime64(int(np.median(times[part])), "us") for part in parts]
+    means = np.array([bits[part].sum() / n_bytes[part].sum() for part in parts])
+    ends = np.array(
+        [np.quantile(bootstrap_ratios(bits[part], n_bytes[part], 200, 0), [0.025, 0.975]) for part in parts]
+    )
+    figure, axes = _figure(8, 4)
+    # The mean of a skewed bin may lie outside of its percentile interval.
+    spread = np.maximum(np.stack([means - ends[:, 0], ends[:, 1] - means]), 0)
+    axes.errorbar(middles, means, yerr=spread, fmt="o-", color=_BLUE, capsize=3)
+    axes.axvline(
+        np.datetime64(test_from.replace(tzinfo=None), "us"), color=_ORANGE, label="test window begins"
+    )
+    axes.set(ylabel="bits per byte", title=f"{name}: bits per byte over time, documents newer than training")
+    axes.tick_params(axis="x", rotation=30)
+    axes.legend(loc="upper left")
+    return figure
+
+
+def text_lengths(name: str, continued: "Sequence[Continued]") -> "Figure":
+    """Lengths of continuations by the model and by people, as shares of texts up to a length."""
+    figure, axes = _figure(7, 4)
+    for label, texts, colour in (
+        ("the model", [text for entry in continued for text in entry.texts], _BLUE),
+        ("people", [entry.person for entry in continued], _ORANGE),
+    ):
+        sizes = np.sort([len(text.encode()) for text in texts])
+        axes.step(sizes, np.arange(1, len(sizes) + 1) / len(sizes), where="post", color=colour, label=label)
+    axes.set(xlabel="UTF-8 bytes", ylabel="share of texts", title=f"{name}: length of continuations")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def bits_by_task(name: str, metrics: Mapping[str, float]) -> "Figure":
+    """Bits per byte of every task, and what prompts are worth, with 95 % intervals."""
+    start = f"{_TEST}/task/"
+    tasks = {key.removeprefix(start): value for key, value in metrics.items() if key.startswith(start)}
+    gains = [
+        key for key in metrics if key.endswith("_gain_bits_per_byte") or key.endswith("another_bits_per_byte")
+    ]
+    figure = _empty(7, 0.4 * (len(tasks) + len(gains)) + 2.4)
+    above, below = figure.subplots(2, 1, height_ratios=(max(len(tasks), 1), max(len(gains), 1)))
+    above.barh(list(tasks), list(tasks.values()), color=_BLUE)
+    above.invert_yaxis()
+    above.set(xlabel="bits per byte of what people wrote, given the prompt", title=f"{name}: tasks")
+    for row, key in enumerate(gains):
+        value, low, high = (metrics[f"{key}{end}"] for end in ("", "_low", "_high"))
+        spread = [[max(value - low, 0)], [max(high - value, 0)]]
+        below.errorbar(value, row, xerr=spread, fmt="o", color=_BLUE, capsize=4)
+    labels = [key.removeprefix("test/").removesuffix("_bits_per_byte").replace("_", " ") for key in gains]
+    below.set_yticks(range(len(gains)), labels)
+    below.invert_yaxis()
+    below.axvline(0, color=_GREY)
+    below.set(xlabel="bits per byte saved by the prompt")
     return figure
 
 

@@ -10,6 +10,8 @@ from training.generator.batch import TextBatch
 from training.generator.decoder import Decoder, prompt_limit
 from training.generator.mixture import LanguageModel
 from training.generator.sampling import Sampling, pick
+from training.generator.tasks.form import MARKS
+from training.generator.tasks.model import REMEMBERED, TaskModel, remembered
 from training.generator.text_row import Piece, whole_characters
 from training.generator.tokenizer import END_ID
 
@@ -26,13 +28,19 @@ def sample_texts(
 ) -> list[str]:
     """`rows` texts that go on from `prompt` (not part of them), each to its end token or `max_tokens`."""
     rng, ends = np.random.default_rng(seed), [END_ID, *model.tokenizer.other_ends]
-    decoder = Decoder(model, [model.tokenizer.encode(prompt)] * rows)
+    read, memory = remembered(model, model.tokenizer.encode(prompt))
+    decoder = Decoder(model, [read] * rows)
+    said = np.full((rows, 1), END_ID)
     chosen: list[np.ndarray] = []
     open_rows = np.ones(rows, bool)
     while len(chosen) < max_tokens and open_rows.any():
         if chosen:
             decoder.push(chosen[-1])
-        token = pick(decoder.probabilities(), temperature, top_p, rng.random(rows))
+        p = decoder.probabilities()
+        if memory is not None:
+            p = np.stack([memory.mixed(row, before.tolist()) for row, before in zip(p, said, strict=True)])
+        token = pick(p, temperature, top_p, rng.random(rows))
+        said = np.concatenate([said, token[:, None]], axis=1)
         open_rows &= ~np.isin(token, ends)
         # END_ID has no bytes: what a closed row goes on to say is not heard.
         chosen.append(np.where(open_rows, token, END_ID))
@@ -62,6 +70,8 @@ class TextGenerator:
     def encode(self, prompt: str) -> list[int]:
         """The tokens of `prompt` that the model reads: a longer prompt is cut on the left."""
         limit = prompt_limit(self._model)
+        if isinstance(self._model, TaskModel) and any(mark in prompt for mark in MARKS):
+            limit = max(limit, REMEMBERED)
         # A token has no more characters than bytes, so nothing is cut before encoding that could be read.
         newest = type(prompt)(prompt[-limit * self._longest_token :])
         return self._model.tokenizer.encode(newest)[-limit:]

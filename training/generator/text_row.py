@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from training.generator.sampling import History, Sampling
+from training.generator.tasks.cache import Recollection
 from training.generator.tokenizer import END_ID, Tokenizer
 
 
@@ -84,7 +85,13 @@ def chance_of(p: np.ndarray, token: int, likeliest: int, offset: int, tokenizer:
 class TextRow:
     """One text, from its first token on. Holds no part of the model's state."""
 
-    def __init__(self, sampling: Sampling, prompt: Sequence[int], tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        sampling: Sampling,
+        prompt: Sequence[int],
+        tokenizer: Tokenizer,
+        memory: Recollection | None = None,
+    ) -> None:
         self.sampling = sampling
         self.prompt_tokens = len(prompt)
         self.prompt_chances: tuple[TokenChance, ...] = ()
@@ -93,6 +100,7 @@ class TextRow:
         self._tokenizer = tokenizer
         self._ends = frozenset([END_ID, *tokenizer.other_ends.tolist()])
         self._history = History(sampling, prompt) if sampling.reweighs else None
+        self._memory, self._said = memory, [END_ID]
         self._random = np.random.default_rng(sampling.seed)
         self._characters, self._stops = whole_characters(), Stops(sampling.stop)
         self._held: list[TokenChance] = []
@@ -101,6 +109,10 @@ class TextRow:
     def uniform(self) -> float:
         """The next of its own random numbers, in [0, 1)."""
         return self._random.random()
+
+    def recalled(self, p: np.ndarray) -> np.ndarray:
+        """Probabilities `p`, float64 [vocabulary], with what the prompt of a task has the next token be."""
+        return p if self._memory is None else self._memory.mixed(p, self._said)
 
     def reweighed(self, p: np.ndarray) -> np.ndarray | None:
         """Weights by which to draw instead of the probabilities `p`, float64 [vocabulary]; None: by those."""
@@ -115,6 +127,8 @@ class TextRow:
         if token in self._ends:
             return self._piece(self._stops.rest(), "stop")
         self.tokens += 1
+        if self._memory is not None:
+            self._said.append(token)
         if self._history is not None:
             self._history.add(token)
         if (likeliest := self.sampling.logprobs) is not None:

@@ -16,6 +16,7 @@ from training.generator.config import GeneratorConfig, LstmConfig, TransformerCo
 from training.generator.cross_fit import CrossFitted
 from training.generator.data import Corpus, Documents, split_corpus
 from training.generator.decoder import Decoder
+from training.generator.described import HeldOut, describe
 from training.generator.evaluate import bits_per_byte, choose, document_bits, window_metrics
 from training.generator.export import (
     PRETRAINED,
@@ -28,7 +29,6 @@ from training.generator.export import (
 from training.generator.fit import FitReport, fit_network
 from training.generator.guard import guarded, learn_abuse
 from training.generator.mixture import Gate, LanguageModel, fit_gate
-from training.generator.near_copies import near_copies
 from training.generator.networks import Network
 from training.generator.ngram import NgramModel
 from training.generator.pretrained.source import require
@@ -39,6 +39,10 @@ from training.generator.safety import report_on
 from training.generator.sample import sample_texts
 from training.generator.sampling import pick
 from training.generator.score import score_rows
+from training.generator.tasks.counted import SectionedNgram
+from training.generator.tasks.history import History
+from training.generator.tasks.mix import fit_cache, task_examples
+from training.generator.tasks.model import TaskModel
 from training.generator.tokenizer import Tokenizer
 from training.result import Candidate, Progress, Report, TrainingOutcome, no_report
 from training.threads import torch_threads
@@ -62,6 +66,8 @@ class Fitted:
     report: FitReport | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     samples: str = ""
+    plots: dict[str, "Figure"] = field(default_factory=dict)
+    validation_bits: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 def train(
@@ -86,7 +92,9 @@ def train(
     corpus = guarded(corpus, abuse.guard, config.corpus.leave_out_abuse, progress)
     canaries = draw_canaries(config.safety, config.seed)
     with torch_threads(1):
-        fitted = Trainer(corpus, canaries, config, progress).fit_all()
+        trainer = Trainer(corpus, canaries, config, progress)
+        fitted = trainer.fit_all()
+        held = HeldOut.of(corpus, trainer.history, config)
         best = _validate(corpus, fitted, config)
         progress(f"chosen on the validation window: {best}")
         candidates = {}
@@ -102,7 +110,7 @@ def train(
                 abuse,
             )
             entry.metrics |= abuse.metrics
-            _measure(bundle, entry, corpus, config, progress)
+            _measure(bundle, entry, held, config, progress)
             candidates[name] = bundle
     corpus.notes.extend(abuse.notes)
     return _outcome(candidates, fitted, corpus, config, best)
@@ -119,6 +127,10 @@ class Trainer:
         progress: Progress,
         report: Report = no_report,
     ) -> None:
+        if config.tasks.share and config.fit.on_ngrams:
+            raise ValueError(
+                "tasks.share needs fit.on_ngrams to be off: n-grams have counted what task documents say"
+            )
         self._config, self._progress, self._report = config, progress, report
         began = time.monotonic()
         fitting = plant(corpus.fitting, canaries, config.seed)
@@ -132,11 +144,15 @@ class Trainer:
         part = corpus.validation.take(_spread(len(corpus.validation), config.fit.evaluation_documents))
         self._looks, self._looks_bytes = self._encode(part), int(part.n_bytes.sum())
         self._ngram = self._count(self._fitting + self._calibration, self._authors)
+        self.history = History(corpus.rows)
+        for_fitting, for_cache = task_examples(corpus, self.history, config.tasks, config.seed)
+        self._mixed = self._fitting + self._tokenizer.encode_all([example.text for example in for_fitting])
+        self._tasks = self._tokenizer.encode_all([example.text for example in for_cache])
         self._seconds = time.monotonic() - began
-        tokens = sum(len(ids) for ids in self._fitting)
+        tokens = sum(len(ids) for ids in self._mixed)
         progress(
-            f"{len(fitting):,} documents, {n_bytes:,} bytes, {tokens:,} tokens of {self._tokenizer.size:,} kinds; "
-            f"n-grams counted after {self._seconds:.1f} s"
+            f"{len(fitting):,} documents of {n_bytes:,} bytes and {len(for_fitting):,} of tasks, {tokens:,} tokens of "
+            f"{self._tokenizer.size:,} kinds; n-grams counted after {self._seconds:.1f} s"
         )
 
     def _encode(self, documents: Documents) -> list[np.ndarray]:
@@ -144,7 +160,8 @@ class Trainer:
 
     def _count(self, documents: list[np.ndarray], authors: list[str]) -> NgramModel:
         ngram = self._config.ngram
-        return NgramModel.fit(documents, authors, self._tokenizer.size, ngram.order, ngram.min_authors)
+        counted = NgramModel.fit(documents, authors, self._tokenizer.size, ngram.order, ngram.min_authors)
+        return SectionedNgram.over(counted, self._tokenizer)
 
     def _prior(self, network: Network) -> Prior:
         ngram, size = self._config.ngram, self._tokenizer.size
@@ -165,7 +182,7 @@ class Trainer:
 
     def fit_all(self) -> dict[str, Fitted]:
         """Every model, cheapest first."""
-        model = LanguageModel(self._tokenizer, self._ngram)
+        model = self._remembering(LanguageModel(self._tokenizer, self._ngram))
         fitted = {"ngram": Fitted(model, self._config.ngram.model_dump(), {}, self._seconds)}
         for name, config in (("lstm", self._config.lstm), ("transformer", self._config.transformer)):
             fitted[name] = self._fit(name, config)
@@ -205,7 +222,7 @@ class Trainer:
         prior = self._prior(network) if fit.on_ngrams else None
         report = fit_network(
             network,
-            self._fitting if prior is None else self._fitting + self._calibration,
+            self._mixed if prior is None else self._fitting + self._calibration,
             self._looks,
             self._looks_bytes,
             config,
@@ -224,9 +241,16 @@ class Trainer:
             # The gate has to see counts that do not know the calibration documents; what is served knows them.
             blind = self._count(self._fitting, self._fitting_authors)
             gate = fit_gate(network, blind, self._calibration, batch_tokens, seed)
-        model = LanguageModel(self._tokenizer, self._ngram, network, gate)
+        model = self._remembering(LanguageModel(self._tokenizer, self._ngram, network, gate))
         params = config.model_dump() | fit.model_dump() | {"ended_by": report.ended_by}
         return Fitted(model, params, config.model_dump(), time.monotonic() - began, report)
+
+    def _remembering(self, model: LanguageModel) -> LanguageModel:
+        """`model` with a cache of the prompt, where the corpus has examples of tasks."""
+        if not self._tasks:
+            return model
+        batch_tokens = self._config.evaluation.batch_tokens
+        return TaskModel.of(model, fit_cache(model, self._tasks, self._config.tasks, batch_tokens))
 
 
 def _spread(n: int, most: int) -> np.ndarray:
@@ -242,23 +266,24 @@ def _validate(corpus: Corpus, fitted: dict[str, Fitted], config: GeneratorConfig
         for name, entry in fitted.items()
     }
     for name, entry in fitted.items():
+        entry.validation_bits = bits[name]
         entry.metrics |= bits_per_byte("validation/bits_per_byte", bits[name], n_bytes, resamples, seed)
     return choose(bits, n_bytes, resamples, seed)
 
 
 def _measure(
-    bundle: Bundle, entry: Fitted, corpus: Corpus, config: GeneratorConfig, progress: Progress
+    bundle: Bundle, entry: Fitted, held: HeldOut, config: GeneratorConfig, progress: Progress
 ) -> None:
     """Fill in what the bundle, as it was written, does on the test window and in its own words."""
     model, safety = read_model(bundle), config.safety
-    scores = score_rows(model, corpus.test, config.evaluation.batch_tokens)
+    scores = score_rows(model, held.corpus.test, config.evaluation.batch_tokens)
     entry.metrics |= window_metrics(scores, config.evaluation, config.seed)
     report, texts = report_on(model, read_questions(bundle), safety, progress, read_abuse(bundle).judge)
     entry.metrics |= {f"safety/{name}": value for name, value in report.items()}
-    visible = [text for text in texts if text.strip()]
-    known = corpus.fitting.texts + corpus.calibration.texts
-    copied = near_copies(visible, known, config.corpus.near_copy_similarity)
-    entry.metrics["samples/near_copy_share"] = float(copied.mean()) if len(copied) else 0.0
+    metrics, entry.plots = describe(
+        bundle.architecture, model, held, scores, entry.validation_bits, texts, config
+    )
+    entry.metrics |= metrics
     entry.metrics["samples/tokens_per_second"] = _speed(model)
     if entry.report is not None:
         entry.metrics["fit/tokens_per_second"] = entry.report.tokens_per_second
@@ -335,7 +360,7 @@ def _plots(name: str, entry: Fitted, metrics: dict[str, dict[str, float]]) -> di
     plots = {
         "bits_per_byte_by_model.png": bits_by_model(metrics),
         "bits_per_byte_by_slice.png": bits_by_slice(name, metrics[name]),
-    }
+    } | entry.plots
     if entry.report is not None:
         plots["loss.png"] = loss_curves(name, entry.report.curves)
     return plots

@@ -36,6 +36,7 @@ final as (
         posts.url,
         posts.deleted_at,
         case when posts.deleted_at is null then posts.text end as text,
+        case when posts.deleted_at is null and post_texts.text is not null then post_texts.content_hash end as document_id,
         post_texts.n_chars,
         post_texts.has_link,
         post_texts.n_hashtags,

@@ -4,7 +4,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from orchestration.sources.language import detect_languages
 from orchestration.sources.simulated.grammar import Draws, Sentence
 from orchestration.sources.simulated.lexicon import EN, MIXED, ZH, article, plural, topics, wording
 from orchestration.sources.simulated.personal import (
@@ -24,6 +23,7 @@ from orchestration.sources.simulated.writer import (
     write_reply,
     write_spam,
 )
+from training.languages import detect_languages
 
 LANGUAGES = [EN, ZH, MIXED]
 

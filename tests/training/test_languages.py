@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from orchestration.sources.language import detect_languages
+from training.languages import detect_languages
 
 TEXTS = {
     "今天天气真好": "zh",
