@@ -18,6 +18,7 @@ from training.generator.tasks.history import profile_of
 from training.generator.tasks.prompt import Profile, Turn
 from training.generator.tasks.quote import Post
 from training.generator.tasks.retrieval import Found, PostIndex
+from training.privacy.injection import injections
 
 TEXTS = "texts.parquet"
 _LIKED = 200
@@ -64,7 +65,10 @@ class Library:
                 self._written[row["author_id"]].append(row["post_id"])
         # What was said twice is found once, as the latest said it.
         latest = {row["document_id"]: row["post_id"] for row in rows}
-        self._index = PostIndex([self._posts[name] for name in latest.values()])
+        # A post that talks to the model is read as itself, and never handed over as somebody's answer.
+        self._index = PostIndex(
+            [self._posts[name] for name in latest.values() if not injections(self._posts[name].text)]
+        )
 
     @classmethod
     def load(cls, folder: Path) -> "Library | None":

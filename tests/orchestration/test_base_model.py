@@ -45,6 +45,6 @@ def test_other_weights_under_the_same_name_are_another_cycle(tmp_path: Path) -> 
     marks = []
     for content in (b"one", b"two", b"one"):
         (tmp_path / "model.safetensors").write_bytes(content)
-        marks.append(fingerprint("generator", HASHES, GeneratorConfig(base_model=str(tmp_path))))
+        marks.append(fingerprint(HASHES, GeneratorConfig(base_model=str(tmp_path))))
     assert marks[0] != marks[1]
     assert marks[0] == marks[2]

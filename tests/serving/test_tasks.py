@@ -16,6 +16,7 @@ from tests.serving.process import Server, until
 from training.generator.tasks.form import MARKS, OWN, POST, WRITE
 from training.generator.tasks.prompt import Turn, reply_prompt
 from training.generator.tasks.quote import Post
+from training.privacy.injection import injections
 
 SAID = {post: text for post, _, _, _, _, text in TEXTS}
 
@@ -182,6 +183,13 @@ def test_a_conversation_is_as_its_next_writer_sees_it(library: Library) -> None:
     assert [turn.text for turn in turns] == [SAID["p0"], SAID["r1"], SAID["r2"]]
     assert [turn.own for turn in turns] == [True, True, False]
     assert reply_prompt(turns).plain == f"{OWN}{SAID['p0']}{OWN}{SAID['r1']}{POST}{SAID['r2']}{WRITE}"
+
+
+def test_a_post_that_talks_to_the_model_is_published_but_never_found(library: Library) -> None:
+    post = library.post("evil")
+    assert post is not None and injections(post.text)
+    assert "evil" not in {one.post.post_id for one in library.search(post.text, 20)}
+    assert "p0" in {one.post.post_id for one in library.search(SAID["p0"], 20)}
 
 
 def test_a_reader_is_known_by_what_was_liked(library: Library) -> None:

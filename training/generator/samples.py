@@ -53,8 +53,9 @@ def openings(documents: Documents) -> list[tuple[str, str, str]]:
     for number, lang in enumerate(usual):
         found = [(*parts, lang) for parts in cut[lang]]
         most = OPENINGS // len(usual) + (number < OPENINGS % len(usual))
-        index = np.unique(np.linspace(0, len(found) - 1, most).astype(np.int64)) if found and most else []
-        chosen += [found[i] for i in index]
+        if found and most:
+            index = np.unique(np.linspace(0, len(found) - 1, most).astype(np.int64))
+            chosen += [found[i] for i in index.tolist()]
     return chosen
 
 

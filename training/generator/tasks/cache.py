@@ -102,8 +102,8 @@ class PromptCache:
         read = [own[min(begin, window) :] for own, begin in zip(score(cut), begins, strict=True)]
         kinds = np.array([made._kind(ids) for ids in documents])
         for kind in range(len(KINDS)):
-            inside = np.flatnonzero(kinds == kind)
-            if not len(inside):
+            inside = np.flatnonzero(kinds == kind).tolist()
+            if not inside:
                 continue
             best = -np.inf
             for reads, log_p in ((0, alone), (window, read)):
