@@ -42,7 +42,8 @@ ranked as (
     select *
     from rating_votes
     where verdict <> 0
-    qualify row_number() over (partition by prompt_id, verdict order by lead desc, response)
+    qualify
+        row_number() over (partition by prompt_id, verdict order by lead desc, response asc)
         <= {{ var('rated_texts_a_prompt') }}
 ),
 

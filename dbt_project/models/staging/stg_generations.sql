@@ -9,7 +9,7 @@ with final as (
         model_version
     from {{ source('raw', 'generations') }}
     -- A request id may be a client's own, and come again.
-    qualify row_number() over (partition by request_id, choice order by occurred_at desc, _row_hash) = 1
+    qualify row_number() over (partition by request_id, choice order by occurred_at desc, _row_hash asc) = 1
 )
 
 select * from final
