@@ -95,6 +95,7 @@ def check_serving(settings: Settings) -> ServeCheck:
             for name, version in expected.items()
             if served.get(name) != version
         ]
+        problems += wait_until_ready(client)
         answers: dict[str, str] = {}
         if "recommender" in expected:
             _ask(
@@ -115,6 +116,16 @@ def wait_for_versions(client: httpx.Client, expected: dict[str, str]) -> dict[st
         if served == expected or time.monotonic() > deadline:
             return served
         time.sleep(0.2)
+
+
+def wait_until_ready(client: httpx.Client, seconds: float = _READY_S, pause: float = 0.2) -> list[str]:
+    """Wait until the API has all that its models answer from, the feed's state too; what is missing after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (answer := client.get("/readyz")).is_success:
+        if time.monotonic() > deadline:
+            return [f"the API is not ready: {answer.json().get('detail', answer.status_code)}"]
+        time.sleep(pause)
+    return []
 
 
 def _ask(
