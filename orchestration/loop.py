@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from dagster import DagsterInstance
+from dagster import AssetCheckEvaluation, DagsterInstance
 
 from orchestration.reaper import reap
 from serving.pointers import KINDS, read_champions
@@ -56,7 +56,8 @@ def run_job(
     """Run a job that ends with the gates of `models`; `run_config` is what the Launchpad would take.
 
     Before it starts, runs whose process is gone are closed and a promotion that was cut short is completed from the
-    ledger. Raises UserError for a user's mistake; a failing step is named in `failed`, with its own message.
+    ledger. Raises UserError for a user's mistake; `failed` names a failing step, with its own message, and an API that
+    does not answer with the champions.
     """
     from orchestration.definitions import defs
     from orchestration.judge import reconcile_registry
@@ -73,6 +74,7 @@ def run_job(
             )
         failures = [_failure(event) for event in result.all_events if event.is_step_failure]
         blocked = [f"run {result.run_id} failed"] if not result.success and not failures else []
+        failures += unserved(result.get_asset_check_evaluations())
         handed = {
             model: result.asset_value(f"{model}_gate")
             for model in models
@@ -92,6 +94,15 @@ def _quiet(settings: Settings) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as output, redirect_stdout(output):
         yield
+
+
+def unserved(evaluations: Sequence[AssetCheckEvaluation]) -> list[str]:
+    """How the API differs from the ledger, by the check that asked it; empty where it does not or was not asked."""
+    return [
+        f"{check.asset_key.path[-1]}: {'; '.join(cast(list[str], check.metadata['problems'].value))}"
+        for check in evaluations
+        if check.check_name == "answers_with_champions" and not check.passed
+    ]
 
 
 def _failure(event: object) -> str:
