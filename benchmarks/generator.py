@@ -11,10 +11,12 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from curves import plot_curves
 from options import budgets, names
 from texts import LEVELS, Texts, encode, level_of, read
 
@@ -80,20 +82,10 @@ def table(results: Sequence[Result], texts: Texts, name: str, level: str) -> str
 
 def plot(results: Sequence[Result], path: Path) -> None:
     """Loss against time."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for model in dict.fromkeys(result.model for result in results):
-        mine = [result for result in results if result.model == model]
-        axes.plot([r.seconds for r in mine], [r.bits_per_byte for r in mine], marker="o", label=model)
-    axes.set(xlabel="seconds of training", ylabel="validation bits a byte", xscale="log")
-    ticks = sorted({result.seconds for result in results})
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=120)
+    curves: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for one in results:
+        curves[one.model].append((one.seconds, one.bits_per_byte))
+    plot_curves(curves, ("seconds of training", "validation bits a byte"), path, from_zero=False)
 
 
 def main() -> int:

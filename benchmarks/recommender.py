@@ -11,11 +11,13 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from curves import plot_curves
 from leave_one_out import Corpus, metrics, read
 from options import budgets, names
 
@@ -118,21 +120,10 @@ def table(results: Sequence[Result], corpus: Corpus, name: str) -> str:
 
 def plot(results: Sequence[Result], path: Path) -> None:
     """NDCG@10 against minutes of training."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for model in dict.fromkeys(result.model for result in results):
-        mine = [result for result in results if result.model == model]
-        axes.plot([r.minutes for r in mine], [r.ndcg10 for r in mine], marker="o", label=model)
-    axes.set(xlabel="minutes of training", ylabel="NDCG@10", xscale="log")
-    ticks = sorted({result.minutes for result in results})
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.minorticks_off()
-    axes.set_ylim(bottom=0.0)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=120)
+    curves: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for one in results:
+        curves[one.model].append((one.minutes, one.ndcg10))
+    plot_curves(curves, ("minutes of training", "NDCG@10"), path, from_zero=True)
 
 
 def main() -> int:
