@@ -115,7 +115,8 @@ class TransformerConfig(_Group):
     )
     learning_rate: float = Field(4e-3, gt=0.0, description="Peak learning rate of tables and vectors (AdamW)")
     muon_rate: float = Field(0.02, gt=0.0, description="Peak learning rate of the blocks' matrices (Muon)")
-    weight_decay: float = Field(0.0, ge=0.0, description="Decoupled weight decay of tables")
+    weight_decay: float = Field(0.1, ge=0.0, description="Decoupled weight decay of tables")
+    muon_decay: float = Field(0.1, ge=0.0, description="Decoupled weight decay of the blocks' matrices")
     max_seconds: float = Field(30.0, gt=0.0, description="Wall time of fitting")
     max_steps: int = Field(100_000, ge=1, description="Most optimiser steps")
     row_tokens: int = Field(

@@ -15,6 +15,7 @@ SPACE = {
     "transformer.layers": "1 to 4",
     "transformer.learning_rate": "5e-4 to 1e-2 log",
     "transformer.muon_rate": "5e-3 to 4e-2 log",
+    "transformer.muon_decay": "2e-2 to 5e-1 log",
 }
 
 

@@ -154,5 +154,5 @@ def _optimisers(
     ]
     if matrices and isinstance(config, TransformerConfig):
         dealt = [matrices[first::threads] for first in range(min(threads, len(matrices)))]
-        optimisers += [Muon(part, config.muon_rate) for part in dealt]
+        optimisers += [Muon(part, config.muon_rate, weight_decay=config.muon_decay) for part in dealt]
     return optimisers

@@ -6,7 +6,7 @@ from tests.training.generator.world import outspoken, tiny
 from training.generator.config import FitConfig, TransformerConfig
 from training.generator.export import build_network
 from training.generator.llama import LlamaNetwork
-from training.generator.muon import orthogonal
+from training.generator.muon import Muon, orthogonal
 from training.generator.steps import Rows, Steps
 from training.generator.transformer import TransformerNetwork
 
@@ -96,3 +96,11 @@ def test_a_matrix_is_brought_near_an_orthogonal_one_of_the_same_directions(shape
     kept = left.T @ orthogonal(matrix) @ right.T
     assert (kept.diag() > 0.6).all()
     assert torch.allclose(kept, torch.diag(kept.diag()), atol=1e-3)
+
+
+def test_a_matrix_that_nothing_pulls_on_decays_by_rate_times_decay() -> None:
+    matrix = torch.nn.Parameter(torch.ones(4, 3))
+    optimiser = Muon([matrix], lr=0.5, weight_decay=0.1)
+    matrix.grad = torch.zeros(4, 3)
+    optimiser.step()
+    assert torch.allclose(matrix, torch.full((4, 3), 0.95))
