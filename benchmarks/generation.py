@@ -48,7 +48,7 @@ def prepare(text: str, ours: Path, peer: Path, architecture: str) -> None:
 
     from training.generator.canaries import Canary
     from training.generator.config import GeneratorConfig, TokenizerConfig
-    from training.generator.export import build_network, export
+    from training.generator.export import ENSEMBLE, build_network, export
     from training.generator.mixture import LanguageModel
     from training.generator.ngram import NgramModel
     from training.generator.product import PriorWeight
@@ -59,7 +59,8 @@ def prepare(text: str, ours: Path, peer: Path, architecture: str) -> None:
     authors = [str(number % 50) for number in range(len(documents))]
     ngram = NgramModel.fit(tokenizer.encode_all(documents), authors, tokenizer.size, 4, 1)
     config = GeneratorConfig()
-    sizes = getattr(config, architecture).model_dump()
+    members = {"lstm": config.lstm.model_dump(), "transformer": config.transformer.model_dump()}
+    sizes = members if architecture == ENSEMBLE else members[architecture]
     torch.manual_seed(0)
     network = build_network(architecture, tokenizer.size, sizes)
     assert network is not None
@@ -204,7 +205,7 @@ def main() -> None:
     parser.add_argument("--requests", default=4, type=int, help="by each client in each round")
     parser.add_argument("--tokens", default=48, type=int, help="of each request")
     parser.add_argument("--rounds", default=3, type=int)
-    parser.add_argument("--architecture", default="transformer", choices=("transformer", "lstm"))
+    parser.add_argument("--architecture", default="transformer", choices=("transformer", "lstm", "ensemble"))
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     text = asked.file.read_text("utf-8")

@@ -8,8 +8,9 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from texts import Encoded
 
 from training.generator.config import FitConfig, LstmConfig, TransformerConfig
 from training.generator.cross_fit import CrossFitted
+from training.generator.ensemble import ensemble
 from training.generator.export import build_network
 from training.generator.fit import fit_network
 from training.generator.mixture import read
+from training.generator.networks import Network
 from training.generator.ngram import NgramModel, join_documents, token_bits
 from training.generator.product import Prior, PriorWeight, score_product
 
@@ -35,6 +38,10 @@ BATCH_TOKENS = 16_384
 LOOKS = 4
 LAST_LOOK = 0.97
 """Share of the time after which the last look comes."""
+CONFIGS: dict[str, LstmConfig | TransformerConfig] = {
+    "lstm": LstmConfig(),
+    "transformer": TransformerConfig(),
+}
 
 
 @dataclass(frozen=True)
@@ -107,22 +114,52 @@ def fit_ngram(text: Encoded, clock: Clock) -> Fitted:
     return Fitted(score, sum(len(order.keys) for order in model.orders), 0.0)
 
 
+def fit_alone(text: Encoded, clock: Clock) -> Fitted:
+    """tidegate's LSTM without n-grams."""
+    fitting, looks = held_back(text.train)
+    network, tokens_per_second = fit_own("lstm", text.vocabulary, fitting, looks, None, clock.left)
+    return Fitted(
+        lambda documents: read(network, documents, BATCH_TOKENS).log_network,
+        parameters_of(network),
+        tokens_per_second,
+    )
+
+
+def fit_on_ngrams(names: Sequence[str], text: Encoded, clock: Clock) -> Fitted:
+    """tidegate's networks on top of its n-gram model, one after the other in equal parts of the time, then averaged."""
+    fitting, looks = held_back(text.train)
+    order = choose_order(fitting, looks, text.vocabulary)
+    learning = CrossFitted(fitting, ["a"] * len(fitting), text.vocabulary, order, 1, FOLDS)
+    blind = count(fitting, text.vocabulary, order)
+    served = count(text.train, text.vocabulary, order)
+    members, speeds = [], []
+    for left, name in zip(range(len(names), 0, -1), names, strict=True):
+        prior = Prior(learning, blind, PriorWeight(CONFIGS[name].width, order - 1))
+        network, speed = fit_own(name, text.vocabulary, fitting, looks, prior, clock.left / left)
+        members.append((network, prior.weight))
+        speeds.append(speed)
+    network, weight = ensemble(members) if len(members) > 1 else members[0]
+    return Fitted(
+        lambda documents: score_product(network, weight, served, documents, BATCH_TOKENS),
+        parameters_of(network),
+        sum(speeds) / len(speeds),
+    )
+
+
 def fit_own(
-    name: str, config: LstmConfig | TransformerConfig, text: Encoded, clock: Clock, on_ngrams: bool
-) -> Fitted:
-    """One of tidegate's networks, alone or on top of its n-gram model."""
+    name: str,
+    vocabulary: int,
+    fitting: list[np.ndarray],
+    looks: list[np.ndarray],
+    prior: Prior | None,
+    seconds: float,
+) -> tuple[Network, float]:
+    """A network of default sizes and its speed in training, tokens a second."""
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
-    network = build_network(name, text.vocabulary, config.model_dump())
+    config = CONFIGS[name].model_copy(update={"max_seconds": LAST_LOOK * seconds})
+    network = build_network(name, vocabulary, config.model_dump())
     assert network is not None
-    fitting, looks = held_back(text.train)
-    prior, served = None, None
-    if on_ngrams:
-        order = choose_order(fitting, looks, text.vocabulary)
-        learning = CrossFitted(fitting, ["a"] * len(fitting), text.vocabulary, order, 1, FOLDS)
-        prior = Prior(learning, count(fitting, text.vocabulary, order), PriorWeight(network.width, order - 1))
-        served = count(text.train, text.vocabulary, order)
-    config = config.model_copy(update={"max_seconds": LAST_LOOK * clock.left})
     report = fit_network(
         network,
         fitting,
@@ -137,13 +174,12 @@ def fit_own(
         prior=prior,
         threads=len(os.sched_getaffinity(0)),
     )
+    return network, report.tokens_per_second
 
-    def score(documents: list[np.ndarray]) -> list[np.ndarray]:
-        if prior is None or served is None:
-            return read(network, documents, BATCH_TOKENS).log_network
-        return score_product(network, prior.weight, served, documents, BATCH_TOKENS)
 
-    return Fitted(score, sum(p.numel() for p in network.parameters()), report.tokens_per_second)
+def parameters_of(network: torch.nn.Module) -> int:
+    """How many numbers are learned."""
+    return sum(p.numel() for p in network.parameters())
 
 
 def fit_peer(text: Encoded, clock: Clock) -> Fitted:
@@ -152,15 +188,16 @@ def fit_peer(text: Encoded, clock: Clock) -> Fitted:
     network, tokens_per_second = fit_nanogpt(text.train, text.vocabulary, clock.left)
     return Fitted(
         lambda documents: read(network, documents, BATCH_TOKENS).log_network,
-        sum(p.numel() for p in network.parameters()),
+        parameters_of(network),
         tokens_per_second,
     )
 
 
 MODELS: dict[str, Callable[[Encoded, Clock], Fitted]] = {
-    "ours": lambda text, clock: fit_own("transformer", TransformerConfig(), text, clock, True),
-    "ours_lstm": lambda text, clock: fit_own("lstm", LstmConfig(), text, clock, True),
-    "lstm": lambda text, clock: fit_own("lstm", LstmConfig(), text, clock, False),
+    "ours": partial(fit_on_ngrams, ("lstm", "transformer")),
+    "ours_lstm": partial(fit_on_ngrams, ("lstm",)),
+    "ours_transformer": partial(fit_on_ngrams, ("transformer",)),
+    "lstm": fit_alone,
     "ngram": fit_ngram,
     "nanogpt": fit_peer,
 }

@@ -213,7 +213,7 @@ def test_tokens_stop_being_made_when_the_client_leaves(running: Server, client: 
     assert made < 8 * 1024
 
 
-@pytest.mark.parametrize("name", ["ngram", "lstm", "transformer"])
+@pytest.mark.parametrize("name", ["ngram", "lstm", "transformer", "ensemble"])
 def test_every_kind_passes_the_probe_and_takes_over(
     running: Server, home: Path, bundles: dict[str, Bundle], name: str
 ) -> None:

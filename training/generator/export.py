@@ -30,6 +30,7 @@ from training.bundle import Bundle, BundleError, write_bundle
 from training.generator.canaries import Canary
 from training.generator.config import LstmConfig, TransformerConfig
 from training.generator.decoder import Decoder
+from training.generator.ensemble import EnsembleNetwork
 from training.generator.llama import LlamaNetwork, LlamaSizes
 from training.generator.mixture import Gate, LanguageModel
 from training.generator.networks import Network, RecurrentNetwork
@@ -47,7 +48,8 @@ from training.generator.tokenizer import END_ID, Tokenizer
 from training.generator.transformer import TransformerNetwork
 from training.privacy.find import mask
 
-ARCHITECTURES = ("ngram", "lstm", "transformer")
+ENSEMBLE = "ensemble"
+ARCHITECTURES = ("ngram", "lstm", "transformer", ENSEMBLE)
 """Of the models from scratch, cheapest first."""
 PRETRAINED = "pretrained"
 WEIGHTS, CONFIG, SAFETY, GOLDEN = "weights.safetensors", "config.json", "safety.json", "golden.json"
@@ -66,7 +68,10 @@ class SafetyQuestions:
 
 
 def build_network(architecture: str, vocabulary: int, config: dict[str, Any]) -> Network | None:
-    """A network with fresh weights; None for the n-gram candidate. Raises ValueError for an unknown name."""
+    """A network with fresh weights; None for the n-gram candidate. Raises ValueError for an unknown name.
+
+    `config` holds the network's own settings, for an ensemble those of every member by its name.
+    """
     if architecture == "ngram":
         return None
     if architecture == "lstm":
@@ -75,6 +80,9 @@ def build_network(architecture: str, vocabulary: int, config: dict[str, Any]) ->
         if "initial_std" in config:
             return LlamaNetwork(vocabulary, LlamaSizes(**config))
         return TransformerNetwork(vocabulary, TransformerConfig(**config))
+    if architecture == ENSEMBLE:
+        members = [build_network(name, vocabulary, sizes) for name, sizes in config.items()]
+        return EnsembleNetwork([member for member in members if member is not None])
     raise ValueError(f"{architecture} is no known generator")
 
 

@@ -17,8 +17,10 @@ from training.generator.cross_fit import CrossFitted
 from training.generator.data import Corpus, Documents, split_corpus
 from training.generator.decoder import Decoder
 from training.generator.described import HeldOut, describe
+from training.generator.ensemble import ensemble
 from training.generator.evaluate import bits_per_byte, choose, document_bits, window_metrics
 from training.generator.export import (
+    ENSEMBLE,
     PRETRAINED,
     build_network,
     export,
@@ -186,9 +188,24 @@ class Trainer:
         fitted = {"ngram": Fitted(model, self._config.ngram.model_dump(), {}, self._seconds)}
         for name, config in (("lstm", self._config.lstm), ("transformer", self._config.transformer)):
             fitted[name] = self._fit(name, config)
+        if self._config.fit.on_ngrams:
+            fitted[ENSEMBLE] = self._average({name: fitted[name] for name in ("lstm", "transformer")})
         if self._config.base_model:
             fitted[PRETRAINED] = self._fine_tune()
         return fitted
+
+    def _average(self, members: dict[str, Fitted]) -> Fitted:
+        """The networks as one: nothing more is fitted but the cache of prompts."""
+        began = time.monotonic()
+        pairs = [
+            (entry.model.network, entry.model.gate)
+            for entry in members.values()
+            if entry.model.network is not None and isinstance(entry.model.gate, PriorWeight)
+        ]
+        model = self._remembering(LanguageModel(self._tokenizer, self._ngram, *ensemble(pairs)))
+        seconds = time.monotonic() - began + sum(entry.seconds for entry in members.values())
+        sizes = {name: entry.network_config for name, entry in members.items()}
+        return Fitted(model, {"members": ", ".join(members)}, sizes, seconds)
 
     def _fine_tune(self) -> Fitted:
         from training.generator.pretrained.fit import fine_tune

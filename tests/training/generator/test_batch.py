@@ -20,7 +20,7 @@ SETTINGS = [
 PROMPTS = ["", "今天", " ".join(texts(30)), "Today", "昨天我的番茄", "x"]
 
 
-@pytest.fixture(scope="module", params=["ngram", "lstm", "transformer"])
+@pytest.fixture(scope="module", params=["ngram", "lstm", "transformer", "ensemble"])
 def model(request: pytest.FixtureRequest) -> LanguageModel:
     return counted(texts(200)) if request.param == "ngram" else mixed(request.param)
 

@@ -12,7 +12,7 @@ STEPS = 60
 """More than twice the transformer's context, so that every row reads again, and not all at the same step."""
 
 
-@pytest.fixture(scope="module", params=["ngram", "lstm", "transformer"])
+@pytest.fixture(scope="module", params=["ngram", "lstm", "transformer", "ensemble"])
 def model(request: pytest.FixtureRequest) -> LanguageModel:
     return counted(texts(200)) if request.param == "ngram" else mixed(request.param)
 

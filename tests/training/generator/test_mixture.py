@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.generator.world import counted, outspoken, texts, tiny
+from tests.training.generator.world import counted, outspoken, sizes, texts
 from training.generator.decoder import Decoder
 from training.generator.export import build_network
 from training.generator.mixture import Gate, LanguageModel, fit_gate
@@ -15,9 +15,8 @@ SAID = texts(200)
 def mixed(name: str) -> LanguageModel:
     """Fresh weights: far from the n-gram model, so that a wrong share would show."""
     base = counted(SAID, min_authors=2)
-    config = {"lstm": tiny().lstm, "transformer": tiny().transformer}[name].model_dump()
     torch.manual_seed(3)
-    network = build_network(name, base.tokenizer.size, config)
+    network = build_network(name, base.tokenizer.size, sizes(name))
     assert network is not None
     outspoken(network)
     return LanguageModel(base.tokenizer, base.ngram, network, Gate(network.width, base.ngram.order - 1))

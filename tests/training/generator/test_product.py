@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.generator.world import counted, outspoken, texts, tiny
+from tests.training.generator.world import counted, outspoken, sizes, texts, tiny
 from training.generator.cross_fit import CrossFitted
 from training.generator.decoder import Decoder
 from training.generator.export import build_network
@@ -20,9 +20,8 @@ FOLDS = 3
 
 
 def fresh(name: str, size: int) -> Network:
-    config = {"lstm": tiny().lstm, "transformer": tiny().transformer}[name].model_dump()
     torch.manual_seed(5)
-    network = build_network(name, size, config)
+    network = build_network(name, size, sizes(name))
     assert network is not None
     return network
 

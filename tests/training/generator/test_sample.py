@@ -18,7 +18,7 @@ from training.generator.text_row import Piece, Stops
 RARE = ["𠮷野家 is 𠀋 🏳️‍🌈 naïve żółć", "中文里的生僻字：龘靐齉爩", "한국어와 日本語 и русский 😀😅🥲🫠"] * 2
 
 
-@pytest.fixture(scope="module", params=["ngram", "lstm", "transformer"])
+@pytest.fixture(scope="module", params=["ngram", "lstm", "transformer", "ensemble"])
 def generator(request: pytest.FixtureRequest, plain: LanguageModel) -> TextGenerator:
     return TextGenerator(plain if request.param == "ngram" else mixed(request.param))
 

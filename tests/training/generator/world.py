@@ -1,6 +1,7 @@
 """A small bilingual corpus, tiny configurations, and models that take no time to fit."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -75,6 +76,12 @@ def tiny() -> GeneratorConfig:
     config.safety.canaries, config.safety.samples, config.safety.sample_tokens = 4, 24, 16
     config.safety.exposure_candidates, config.safety.extraction_samples = 63, 2
     return config
+
+
+def sizes(name: str) -> dict[str, Any]:
+    """What `build_network` wants for a tiny network of that name."""
+    members = {"lstm": tiny().lstm.model_dump(), "transformer": tiny().transformer.model_dump()}
+    return members if name == "ensemble" else members[name]
 
 
 def outspoken(network: Network) -> Network:

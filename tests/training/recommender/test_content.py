@@ -81,18 +81,23 @@ def test_a_rare_label_says_more_than_a_common_one(signal):
 
 
 def test_a_post_met_by_an_event_before_its_text_gets_its_vector_when_the_text_comes(signal):
-    made = feed({"text": LIKED["en"]}, {"text": ALIKE["en"]})
+    made = feed({"text": LIKED["en"]}, {"text": ALIKE["en"]}, {"text": OTHER["en"]})
     state = type(state_of(made))()
     state.observe("reader", "liked", "like", 1e9)
     state.observe("other", "p0", "like", 1e9)
+    state.observe("other", "p1", "like", 1e9)
     before = FeedView.of(state)
     assert not signal.value(before, before.users(["reader"])).any()
     described = state_of(made)
     for code, name in enumerate(described.items.names):
         state.terms[state.items.get(name)] = described.terms[code]
     after = FeedView.of(state)
-    users = after.users(["reader"])
-    assert signal.value(after, users)[0, after.state.item_of("p0")] > 0.2
+    value = signal.value(after, after.users(["reader"]))[0]
+    known = view_of(made)
+    expected = signal.value(known, known.users(["reader"]))[0]
+    for name in ("p0", "p1"):
+        assert value[state.item_of(name)] == pytest.approx(expected[known.state.item_of(name)], abs=1e-6)
+    assert value[state.item_of("p0")] > 1.5 * value[state.item_of("p1")]
 
 
 def test_taking_an_event_off_is_scoring_without_it_and_parts_give_the_same_signal_again(signal):

@@ -49,7 +49,7 @@ def served(outcome: TrainingOutcome, name: str, *, mixed: bool) -> LanguageModel
 
 
 @pytest.mark.parametrize("mixed", [False, True], ids=["product", "mixture"])
-@pytest.mark.parametrize("name", ["lstm", "transformer"])
+@pytest.mark.parametrize("name", ["lstm", "transformer", "ensemble"])
 def test_what_is_trained_is_the_probability_that_is_served(
     outcome: TrainingOutcome, name: str, mixed: bool
 ) -> None:

@@ -19,7 +19,7 @@ from training.errors import UserError
 from training.generator.config import GeneratorConfig
 from training.generator.data import split_corpus
 from training.generator.evaluate import document_bits
-from training.generator.export import PRETRAINED, read_model
+from training.generator.export import ENSEMBLE, PRETRAINED, read_model
 from training.generator.fit import FitReport
 from training.generator.pretrained.fit import fine_tune
 from training.generator.pretrained.model import PretrainedModel, load
@@ -59,7 +59,13 @@ def bundle(candidate: Candidate) -> Bundle:
 
 
 def test_it_is_measured_like_every_other_candidate(tuned: TrainingOutcome, candidate: Candidate) -> None:
-    assert [entry.name for entry in tuned.candidates] == ["ngram", "lstm", "transformer", PRETRAINED]
+    assert [entry.name for entry in tuned.candidates] == [
+        "ngram",
+        "lstm",
+        "transformer",
+        ENSEMBLE,
+        PRETRAINED,
+    ]
     assert set(candidate.metrics) == set(tuned.candidate("lstm").metrics)
     assert all(isfinite(value) for value in candidate.metrics.values())
     assert candidate.plots["loss.png"]
