@@ -169,7 +169,7 @@ def fit_own(
         FitConfig(evaluations=LOOKS),
         BATCH_TOKENS,
         SEED,
-        lambda line: print(f"{name}: {line}", flush=True),
+        lambda line: print(f"{name}: {line.replace('bits/byte', 'bits/token')}", flush=True),
         lambda look, bits: None,
         prior=prior,
         threads=len(os.sched_getaffinity(0)),

@@ -36,12 +36,16 @@ def feature_snapshot(context: dg.AssetExecutionContext, settings: SettingsResour
     results = check_training_tables(known, snapshot)
     checks = []
     for table in (*TRAINING_TABLES, *FEEDBACK_TABLES):
-        failed = [r for r in results if r.suite == f"training.{table}" and not r.success]
+        ran = [r for r in results if r.suite == f"training.{table}"]
+        failed = [r for r in ran if not r.success]
         checks.append(
             dg.AssetCheckResult(
                 check_name=f"contract_{table}",
                 passed=not any(r.critical for r in failed),
-                metadata={"failed": [f"{r.expectation} {r.column}: {r.detail}" for r in failed]},
+                metadata={
+                    "rules": len(ran),
+                    "failed": [f"{r.expectation} {r.column}: {r.detail}" for r in failed],
+                },
             )
         )
     digest = features_digest(hashes)
