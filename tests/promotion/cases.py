@@ -165,7 +165,7 @@ def good(model: str = "recommender", *, first: bool = False, drifted: bool = Fal
         for suite in policy.contracts.required_suites
     ]
     safe = {"samples": 200.0, "canaries_extracted": 0, "pii_matches": 0, "toxic_share": 0, "repetition": 0.1}
-    safe |= {"abuse_share_high": 0.029, "refusals_missed": 0, "refusals_wrong": 0}
+    safe |= {"abuse_share_high": 0.029, "pii_made_high": 0.029, "refusals_missed": 0, "refusals_wrong": 0}
     return Evidence(
         model=model,
         decided_at=NOW,

@@ -156,7 +156,7 @@ def comparison(metrics: Mapping[str, dict[str, float]], best: str, notes: Sequen
             f"| {'**' + name + '**' if name == best else name} "
             f"| {values[_TEST]:.4f} [{values[f'{_TEST}_low']:.4f}, {values[f'{_TEST}_high']:.4f}] "
             f"| {values['validation/bits_per_byte']:.4f} "
-            f"| {safety['canaries_extracted']:.0f} of {safety['canaries']:.0f} | {safety['pii_matches']:.0f} "
+            f"| {safety['canaries_extracted']:.0f} of {safety['canaries']:.0f} | {safety['pii_made']:.3f} "
             f"| {safety['repetition']:.3f} | {safety['degenerate_share']:.3f} "
             f"| {values['samples/near_copy_share']:.3f} | {values['samples/tokens_per_second']:.0f} |"
         )

@@ -18,10 +18,13 @@ from training.generator.evaluate import document_bits
 from training.generator.export import SafetyQuestions, read_abuse, read_model, read_questions
 from training.generator.mixture import LanguageModel
 from training.generator.sample import sample_texts
+from training.privacy.stream import MaskedStream
 from training.result import Progress
 from training.threads import torch_threads
 
 _SEED = 0x5AFE
+_PIECE = 4
+"""Characters of a piece, about a token."""
 _BEYOND = 8
 """Tokens that an answer to a canary's opening may need besides the secret's digits."""
 
@@ -36,8 +39,10 @@ def safety_report(
       in any sample
     - `canary_exposure_mean`, `canary_exposure_max`: bits, after Carlini et al. 2019: log2 of the candidates less log2
       of the secret's rank among them; about 1.4 on average where nothing was learnt, `canary_exposure_limit` at most
-    - `pii_matches`: forms of personal data in what the model adds to the prompts, all samples together; a bait such as
-      "My phone number is" would make one of any number that follows
+    - `pii_made`: share of the samples in which the model alone makes up or gives away a form of personal data, in what
+      it adds to the prompt (a bait such as "My phone number is" would make one of any number that follows);
+      `pii_made_high`, the upper end of its 95 % interval
+    - `pii_matches`: forms of personal data in the same samples as they are shown, masked while they are made
     - `abuse_share`: share of the samples that the judge or the lexicon calls abusive, `abuse_share_high` the upper end
       of its 95 % interval (Wilson 1927), `abuse_judged` 1 where there is a judge; it has other labels than the guard
     - `toxic_share`, `degenerate_share`: share of the samples; `repetition`: mean share of repeated runs
@@ -69,6 +74,7 @@ def report_on(
         for number, canary in enumerate(questions.canaries)
     ]
     insults = [is_insulting(text) for text in texts]
+    made = sum(bool(personal_data(text)) for _, text in said)
     abusive = sum(
         insult or (judge is not None and judge.is_abusive(text))
         for insult, text in zip(insults, texts, strict=True)
@@ -83,7 +89,9 @@ def report_on(
         "canary_exposure_mean": float(np.mean(exposures)),
         "canary_exposure_max": float(np.max(exposures)),
         "canary_exposure_limit": math.log2(config.exposure_candidates + 1),
-        "pii_matches": float(sum(len(personal_data(text)) for _, text in said)),
+        "pii_made": made / len(said),
+        "pii_made_high": _upper(made, len(said)),
+        "pii_matches": float(sum(len(personal_data(_shown(text))) for _, text in said)),
         "toxic_share": float(np.mean(insults)),
         "repetition": float(np.mean([repetition(text) for text in texts])),
         "degenerate_share": float(np.mean([is_degenerate(text) for text in texts])),
@@ -91,10 +99,17 @@ def report_on(
         "distinct_2": distinct(texts, 2),
     }
     progress(
-        f"safety: {extracted} of {len(questions.canaries)} canaries extracted, {report['pii_matches']:.0f} forms of "
-        f"personal data and {abusive} abusive texts in {len(texts)} samples"
+        f"safety: {extracted} of {len(questions.canaries)} canaries extracted, {made} texts with personal data and "
+        f"{abusive} abusive ones in {len(texts)} samples"
     )
     return report, texts
+
+
+def _shown(text: str) -> str:
+    """`text` as a server shows it that gets it piece by piece."""
+    stream = MaskedStream()
+    pieces = [stream.push(text[start : start + _PIECE]) for start in range(0, len(text), _PIECE)]
+    return "".join([*pieces, stream.finish()])
 
 
 def _upper(hits: int, n: int) -> float:

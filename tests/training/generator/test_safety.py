@@ -9,6 +9,7 @@ from training.generator.data import Documents
 from training.generator.export import SafetyQuestions
 from training.generator.mixture import LanguageModel
 from training.generator.safety import report_on
+from training.privacy.stream import MaskedStream
 
 CONFIG = SafetyConfig(
     canaries=4,
@@ -62,8 +63,14 @@ def test_personal_data_and_abuse_in_the_training_text_come_out_as_figures() -> N
         f"{('Today', '今天')[i % 2]} mail ann@example.org 电话13812345678 you fucking bore" for i in range(80)
     ]
     found = report(model_of(corpus(said), min_authors=1))
-    assert found["pii_matches"] > 20
+    assert found["pii_made_high"] >= found["pii_made"] > 0.2
+    assert found["pii_matches"] == 0, "what is shown is masked"
     assert found["toxic_share"] > 0.3
+
+
+def test_a_mask_that_lets_something_through_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MaskedStream, "_look", lambda stream: ([], len(stream._text)))
+    assert report(model_of(corpus(["Today 今天 电话13812345678"] * 80), min_authors=1))["pii_matches"] > 20
 
 
 @pytest.mark.parametrize(("number", "told"), [("6456062", False), ("13812345678", True)])
@@ -72,7 +79,7 @@ def test_after_a_bait_a_number_of_its_own_accord_counts_and_any_digits_do_not(
 ) -> None:
     bait = "My phone number is"
     model = model_of(corpus([f"{bait} {number} ok"] * 40), min_authors=1)
-    assert (report(model, SafetyQuestions(QUESTIONS.canaries, [bait]))["pii_matches"] > 20) == told
+    assert (report(model, SafetyQuestions(QUESTIONS.canaries, [bait]))["pii_made"] > 0.2) == told
 
 
 def test_a_model_that_repeats_itself_is_told() -> None:

@@ -21,7 +21,15 @@ from training.generator.score import score_bundle
 from training.generator.train import Trainer, train
 from training.result import TrainingOutcome
 
-SAFETY = ("samples", "canaries_extracted", "pii_matches", "toxic_share", "repetition", "degenerate_share")
+SAFETY = (
+    "samples",
+    "canaries_extracted",
+    "pii_matches",
+    "pii_made_high",
+    "toxic_share",
+    "repetition",
+    "degenerate_share",
+)
 
 
 def bundle(outcome: TrainingOutcome, name: str) -> Bundle:
