@@ -9,7 +9,8 @@ transformers). A base model has none and gets this plain one, the texts of all m
     <user text>
 
 A base model of posts has learned no roles, so none are named: in a Chinese feed the English word `assistant:` alone
-turns the answer into English. It goes on from the last text rather than answers it, and ends where a post would end.
+turns the answer into English. It goes on from the last text rather than answers it, and ends where a post would end. It
+begins in the script of the last message (Han or Latin letters), which a small model cannot be trusted to choose.
 
 A model trained here has learned conversations in sections, each begun by a mark that nobody can type (docs/tasks.md).
 """

@@ -1,5 +1,6 @@
 """POST /v1/chat/completions: answer in a conversation."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -11,6 +12,7 @@ from serving.routes.generating import GENERATION_PROBLEMS, Shape, answer, need_g
 from serving.routes.relaying import relay
 from serving.screening import Sieve, filters, refused
 from serving.services import Services, services
+from training.generator.script import script_of
 
 router = APIRouter(tags=["generation"])
 
@@ -61,6 +63,8 @@ async def chat(
         return await relay(request, parts, champion, "/chat/completions", _SHAPE.prefix, sieve)
     prompt = chat_template.render(body.messages, champion.chat_template)
     sampling = body.sampling(trim_start=True)
+    if not chat_template.follows_instructions(champion.chat_template):
+        sampling = replace(sampling, script=script_of(body.messages[-1].text))
     return await answer(
         body,
         request,

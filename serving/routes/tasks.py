@@ -6,6 +6,7 @@ can neither summarise nor answer: these are extractive unless the model follows 
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -156,6 +157,8 @@ async def _written(
     kind = "reply" if prompt.task == "chat" else prompt.task
     shape = _shape(kind, told)
     sampling = body.sampling(trim_start=True)
+    if not follows_instructions(champion.chat_template):
+        sampling = replace(sampling, script=prompt.script)
     return await answer(body, request, parts, champion, shape, [text], sampling, [said])
 
 

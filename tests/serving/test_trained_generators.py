@@ -13,6 +13,7 @@ from tests.serving.process import Server, until
 from tests.serving.test_openai import MADE, metric
 from tests.training.generator.world import documents, tiny
 from training.bundle import Bundle
+from training.generator.script import script_of
 from training.generator.train import train
 
 
@@ -95,6 +96,16 @@ def test_chat_is_answered_by_a_base_model(running: Server) -> None:
     assert answer.json()["choices"][0]["message"]["content"].strip()
 
 
+@pytest.mark.parametrize(("said", "script"), [("今天怎么样？", "Han"), ("How are you today?", "Latin")])
+def test_chat_is_answered_in_the_script_of_the_last_message(running: Server, said: str, script: str) -> None:
+    message = {"role": "user", "content": said}
+    body = {"model": "generator", "messages": [message], "max_tokens": 20, "seed": 2, "n": 6}
+    answer = running.http.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 200, answer.text
+    begun = [choice["message"]["content"][:1] for choice in answer.json()["choices"]]
+    assert {script_of(first) for first in begun} == {script}
+
+
 def test_requests_at_once_get_what_they_would_get_alone(running: Server) -> None:
     def ask(seed: int) -> str:
         return text_of(complete(running, "Today", seed=seed))
@@ -165,9 +176,11 @@ def test_chat_log_probabilities_carry_bytes(client: openai.OpenAI) -> None:
     assert choice.logprobs.content is not None
     data = b"".join(bytes(entry.bytes or []) for entry in choice.logprobs.content)
     assert data.decode().lstrip() == choice.message.content
-    for entry in choice.logprobs.content:
-        assert entry.top_logprobs[0].bytes == entry.bytes, "greedy takes the likeliest"
-        assert len(entry.top_logprobs) == 3
+    assert all(len(entry.top_logprobs) == 3 for entry in choice.logprobs.content)
+    for entry in choice.logprobs.content[1:]:
+        assert entry.top_logprobs[0].bytes == entry.bytes, (
+            "greedy takes the likeliest, once the script is chosen"
+        )
 
 
 def test_a_stream_carries_the_log_probabilities_of_the_whole_answer(client: openai.OpenAI) -> None:

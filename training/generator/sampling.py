@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from training.generator.script import Script
+
 _COLDEST = 1e-3
 """Below this temperature sampling is greedy: the division would overflow."""
 _SEEDS = 1 << 31
@@ -39,6 +41,8 @@ class Sampling:
     """Taken from it once for every time that the token is in the text."""
     logit_bias: tuple[tuple[int, float], ...] = ()
     """Token ids and what is added to their log-probabilities."""
+    script: Script | None = None
+    """The first token begins with a letter of it, as far as the vocabulary has any that may stand there."""
     logprobs: int | None = None
     """Report log-probabilities of the text's tokens and of so many of the likeliest in their places; None: do not."""
     prompt_logprobs: int | None = None

@@ -116,10 +116,14 @@ class TextRow:
 
     def reweighed(self, p: np.ndarray) -> np.ndarray | None:
         """Weights by which to draw instead of the probabilities `p`, float64 [vocabulary]; None: by those."""
-        if self._history is None:
+        script = self.sampling.script if self.tokens == 0 else None
+        if self._history is None and script is None:
             return None
         weights = p.copy()
-        self._history.reweigh(weights)
+        if self._history is not None:
+            self._history.reweigh(weights)
+        if script is not None and (opening := weights * self._tokenizer.openings[script]).any():
+            weights = opening
         return weights / weights.sum()
 
     def accept(self, token: int, p: np.ndarray) -> Piece:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable
 from functools import cache, cached_property
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
@@ -17,6 +18,7 @@ from tokenizers import Tokenizer as Encoder
 
 from training.generator.characters import CharacterRules
 from training.generator.config import TokenizerConfig
+from training.generator.script import Script, beginning_in
 
 END, USER, ASSISTANT = "<|endoftext|>", "<|user|>", "<|assistant|>"
 SPECIAL = (END, USER, ASSISTANT)
@@ -115,6 +117,11 @@ class Tokenizer:
     def characters(self) -> CharacterRules:
         """Which tokens may follow each other within a character."""
         return CharacterRules(self.token_bytes)
+
+    @cached_property
+    def openings(self) -> dict[Script, np.ndarray]:
+        """Which tokens begin with a letter of a script, bool [vocabulary]."""
+        return {script: beginning_in(script, self.token_bytes) for script in get_args(Script)}
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes that `ids` stand for, which need not be whole characters."""

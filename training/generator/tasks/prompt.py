@@ -8,6 +8,7 @@ asked about: English, or Chinese for `zh`.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from training.generator.script import Script, script_of
 from training.generator.tasks.form import ABOUT, ASK, BRIEF, OWN, POST, WRITE, inert, sections
 from training.generator.tasks.quote import Post, escaped, quoted_posts
 
@@ -51,6 +52,8 @@ class TaskPrompt:
     plain: str
     messages: tuple[dict[str, str], ...] = field(default_factory=tuple)
     """`role` and `content` each"""
+    script: Script | None = None
+    """What a model trained here has to begin in; a text that has begun decides by itself."""
 
     @property
     def lines(self) -> str:
@@ -95,6 +98,9 @@ _SAID = {
 }
 
 
+_SCRIPTS: dict[str, Script] = {"zh": "Han", "en": "Latin"}
+
+
 def _tongue(lang: str | None) -> str:
     return "zh" if (lang or "").split("-")[0] == "zh" else "en"
 
@@ -119,7 +125,12 @@ def draft_prompt(profile: Profile, hint: str = "", start: str = "", most: int = 
         posts=_SAID["posts"][lang].format(own) if own else "",
         hint=_SAID["hint"][lang].format(escaped(wish)) if wish else "",
     )
-    return TaskPrompt("draft", plain, _message(said, lang))
+    script = (
+        None
+        if start
+        else _SCRIPTS.get((profile.lang or "").split("-")[0]) or script_of(" ".join(profile.posts))
+    )
+    return TaskPrompt("draft", plain, _message(said, lang), script)
 
 
 def reply_prompt(turns: Sequence[Turn], lang: str | None = None, most: int = PROMPT_BYTES) -> TaskPrompt:
@@ -127,7 +138,9 @@ def reply_prompt(turns: Sequence[Turn], lang: str | None = None, most: int = PRO
     tongue = _tongue(lang)
     plain = sections([(OWN if turn.own else POST, turn.text) for turn in turns], most) + WRITE
     said = _SAID["reply"][tongue].format(posts=quoted_posts([Post("", turn.text) for turn in turns]))
-    return TaskPrompt("reply" if len(turns) < 2 else "chat", plain, _message(said, tongue))
+    return TaskPrompt(
+        "reply" if len(turns) < 2 else "chat", plain, _message(said, tongue), script_of(turns[-1].text)
+    )
 
 
 def summary_prompt(texts: Sequence[str], lang: str | None = None, most: int = PROMPT_BYTES) -> TaskPrompt:
@@ -135,7 +148,7 @@ def summary_prompt(texts: Sequence[str], lang: str | None = None, most: int = PR
     tongue = _tongue(lang)
     plain = sections([(POST, text) for text in texts], most) + BRIEF
     said = _SAID["summarize"][tongue].format(posts=quoted_posts([Post("", text) for text in texts]))
-    return TaskPrompt("summarize", plain, _message(said, tongue))
+    return TaskPrompt("summarize", plain, _message(said, tongue), script_of(" ".join(texts)))
 
 
 def answer_prompt(
@@ -145,4 +158,4 @@ def answer_prompt(
     tongue = _tongue(lang)
     parts = [(POST, post.text) for post in reversed(posts)] + [(ASK, question)]
     said = _SAID["answer"][tongue].format(posts=quoted_posts(posts), question=escaped(question))
-    return TaskPrompt("answer", sections(parts, most) + WRITE, _message(said, tongue))
+    return TaskPrompt("answer", sections(parts, most) + WRITE, _message(said, tongue), script_of(question))
