@@ -42,7 +42,8 @@ class Sampling:
     logit_bias: tuple[tuple[int, float], ...] = ()
     """Token ids and what is added to their log-probabilities."""
     script: Script | None = None
-    """The first token begins with a letter of it, as far as the vocabulary has any that may stand there."""
+    """The first token begins with a letter of it, the next few with none of the other's (see `script.py`), as far as the
+    vocabulary has such tokens."""
     logprobs: int | None = None
     """Report log-probabilities of the text's tokens and of so many of the likeliest in their places; None: do not."""
     prompt_logprobs: int | None = None

@@ -1,7 +1,7 @@
 """The script that an answer begins in: that of what it answers.
 
-A small model of a feed in two languages knows how to go on in either, but hardly which one a question asks for; once
-the first letters stand, the rest follows them.
+A small model of a feed in two languages knows how to go on in either, but hardly which one a question asks for, and
+one word does not hold it there: `LED` tokens do.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,9 @@ import regex
 
 Script = Literal["Han", "Latin"]
 
+LED = 8
+"""Tokens at the beginning of a text that are kept to its script."""
+OTHER: dict[Script, Script] = {"Han": "Latin", "Latin": "Han"}
 _HAN_CHARACTERS_PER_WORD = 2
 _LETTERS: dict[Script, "regex.Pattern[str]"] = {
     "Han": regex.compile(r"\s*\p{Han}"),

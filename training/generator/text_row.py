@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from training.generator.sampling import History, Sampling
+from training.generator.script import LED, OTHER, Script
 from training.generator.tasks.cache import Recollection
 from training.generator.tokenizer import END_ID, Tokenizer
 
@@ -116,15 +117,19 @@ class TextRow:
 
     def reweighed(self, p: np.ndarray) -> np.ndarray | None:
         """Weights by which to draw instead of the probabilities `p`, float64 [vocabulary]; None: by those."""
-        script = self.sampling.script if self.tokens == 0 else None
+        script = self.sampling.script if self.tokens < LED else None
         if self._history is None and script is None:
             return None
         weights = p.copy()
         if self._history is not None:
             self._history.reweigh(weights)
-        if script is not None and (opening := weights * self._tokenizer.openings[script]).any():
-            weights = opening
+        if script is not None and (led := weights * self._in_script(script)).any():
+            weights = led
         return weights / weights.sum()
+
+    def _in_script(self, script: Script) -> np.ndarray:
+        openings = self._tokenizer.openings
+        return openings[script] if self.tokens == 0 else ~openings[OTHER[script]]
 
     def accept(self, token: int, p: np.ndarray) -> Piece:
         """Go on with `token`, drawn after the probabilities `p`, float64 [vocabulary]."""

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from tests.training.generator.world import counted, texts
 from training.generator.sample import TextGenerator
 from training.generator.sampling import Sampling
-from training.generator.script import Script, beginning_in, script_of
+from training.generator.script import LED, OTHER, Script, beginning_in, script_of
 from training.generator.tasks.prompt import (
     Profile,
     Turn,
@@ -45,6 +47,8 @@ def test_a_text_begins_in_the_script_that_is_asked_for(script: Script, temperatu
         sampling = Sampling(12, temperature=temperature, seed=seed, script=script)
         said = "".join(piece.text for piece in generator.run("", sampling))
         assert script_of(said.strip()[:1]) == script, said
+        led = "".join(piece.text for piece in generator.run("", replace(sampling, max_tokens=LED)))
+        assert not any(script_of(character) == OTHER[script] for character in led), led
 
 
 def test_a_vocabulary_without_the_script_says_what_it_can() -> None:
