@@ -42,7 +42,7 @@ class Sampling:
     logit_bias: tuple[tuple[int, float], ...] = ()
     """Token ids and what is added to their log-probabilities."""
     script: Script | None = None
-    """The first token begins with a letter of it, the next few with none of the other's (see `script.py`), as far as the
+    """The first token begins with a letter of it, the next few with none of the other's (`script.py`), as far as the
     vocabulary has such tokens."""
     logprobs: int | None = None
     """Report log-probabilities of the text's tokens and of so many of the likeliest in their places; None: do not."""
