@@ -22,11 +22,11 @@ _PATIENCE_S = 60.0
 class Rated:
     """What readers thought of the texts they got."""
 
+    sealed_within: float
+    """Seconds after which a server that keeps running hands on what it was told."""
     ratings: Counter[int] = field(default_factory=Counter)
     edits: int = 0
     truths: list[float] = field(default_factory=list)
-    sealed_within: float = 0.0
-    """Seconds after which a server that keeps running hands on what it was told."""
 
     def line(self) -> str:
         """One line for a person."""
@@ -48,7 +48,7 @@ def rate(
     champion = read_champions(settings.home).get("generator")
     if champion is None:
         raise UserError("there is no generator to rate yet: `tidegate run` trains one")
-    rng, done = np.random.default_rng([seed, 0x7A]), Rated(sealed_within=settings.journal_seal_seconds)
+    rng, done = np.random.default_rng([seed, 0x7A]), Rated(settings.journal_seal_seconds)
     with running_api(settings) as url, httpx.Client(base_url=url, timeout=120) as client:
         wait_for_versions(client, {"generator": champion.version})
         for number, question in enumerate(questions(seed, prompts), start=1):

@@ -186,10 +186,13 @@ class Trainer:
         """Every model, cheapest first."""
         model = self._remembering(LanguageModel(self._tokenizer, self._ngram))
         fitted = {"ngram": Fitted(model, self._config.ngram.model_dump(), {}, self._seconds)}
-        for name, config in (("lstm", self._config.lstm), ("transformer", self._config.transformer)):
-            fitted[name] = self._fit(name, config)
+        networks = {
+            "lstm": self._fit("lstm", self._config.lstm),
+            "transformer": self._fit("transformer", self._config.transformer),
+        }
+        fitted |= networks
         if self._config.fit.on_ngrams:
-            fitted[ENSEMBLE] = self._average({name: fitted[name] for name in ("lstm", "transformer")})
+            fitted[ENSEMBLE] = self._average(networks)
         if self._config.base_model:
             fitted[PRETRAINED] = self._fine_tune()
         return fitted

@@ -101,8 +101,12 @@ _SAID = {
 _SCRIPTS: dict[str, Script] = {"zh": "Han", "en": "Latin"}
 
 
+def _language(tag: str | None) -> str:
+    return (tag or "").split("-")[0]
+
+
 def _tongue(lang: str | None) -> str:
-    return "zh" if (lang or "").split("-")[0] == "zh" else "en"
+    return "zh" if _language(lang) == "zh" else "en"
 
 
 def _message(text: str, lang: str) -> tuple[dict[str, str], ...]:
@@ -125,12 +129,8 @@ def draft_prompt(profile: Profile, hint: str = "", start: str = "", most: int = 
         posts=_SAID["posts"][lang].format(own) if own else "",
         hint=_SAID["hint"][lang].format(escaped(wish)) if wish else "",
     )
-    script = (
-        None
-        if start
-        else _SCRIPTS.get((profile.lang or "").split("-")[0]) or script_of(" ".join(profile.posts))
-    )
-    return TaskPrompt("draft", plain, _message(said, lang), script)
+    script = _SCRIPTS.get(_language(profile.lang)) or script_of(" ".join(profile.posts))
+    return TaskPrompt("draft", plain, _message(said, lang), None if start else script)
 
 
 def reply_prompt(turns: Sequence[Turn], lang: str | None = None, most: int = PROMPT_BYTES) -> TaskPrompt:
